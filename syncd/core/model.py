@@ -1,0 +1,254 @@
+"""The words of the program as types: entries of the three views, operations, plan, outcomes, report.
+
+Entries are named tuples because a no-op run makes one for every file on every side; what a decision is made of is a
+frozen dataclass. Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import NamedTuple
+
+
+class Kind(IntEnum):
+    """What is at a path. Beyond FILE, a local path whose remote counterpart must be left as it is."""
+
+    DIRECTORY = 0
+    FILE = 1
+    UNREADABLE = 2
+    SYMLINK = 3
+    SPECIAL = 4
+    BAD_NAME = 5
+
+
+class Status(IntEnum):
+    """A remote record's state. LEAVING (moving or deleting) lingers in listings and is not there."""
+
+    COMPLETED = 0
+    PENDING = 1
+    LEAVING = 2
+
+
+class Sync(IntEnum):
+    """What a baseline row knows about its path."""
+
+    SYNCED = 0
+    """Both sides were seen to be the same; a directory: syncd made it."""
+    UPLOADED = 1
+    """Sent and its checksum verified; the record was not seen completed yet."""
+    CLAIMED = 2
+    """An upload was begun; it may or may not have taken effect."""
+    ADOPTED = 3
+    """A directory that was there before syncd needed it: never removed as its own."""
+
+
+UNTRUSTED = -1
+"""As `mtime_ns`: the content was read too soon after its last change for size and times to prove anything later."""
+
+
+class LocalEntry(NamedTuple):
+    key: bytes
+    kind: Kind
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+class RemoteEntry(NamedTuple):
+    """`checksum` is the content's md5 in hex, None where the remote gives none (pending, multipart, directory)."""
+
+    key: bytes
+    kind: Kind
+    size: int
+    checksum: str | None
+    id: str
+    status: Status
+    modified: str
+
+
+class BaselineEntry(NamedTuple):
+    """What was last known to be the same on both sides.
+
+    `size` to `inode` are the local file's when its content was `checksum`. `id` is the remote record ("" for one that
+    is not known, such as a directory made on the way or a child of a moved directory). `claim` is the checksum of an
+    upload begun and not known to be ended ("" where it is streamed and not known before), else None.
+    """
+
+    key: bytes
+    kind: Kind
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    checksum: str | None
+    id: str
+    sync: Sync
+    claim: str | None
+
+
+class Fingerprint(NamedTuple):
+    """One stable reading of a local file: its stat (`mtime_ns` UNTRUSTED if too fresh) and its md5 in hex."""
+
+    entry: LocalEntry
+    checksum: str
+
+
+class SourceIdentity(NamedTuple):
+    """`filesystem`: statvfs f_fsid, 0 where unknown. `inode`: of the source directory itself."""
+
+    filesystem: int
+    inode: int
+
+
+class DeleteMode(Enum):
+    NEVER = "never"
+    TRACKED = "tracked"
+    MIRROR = "mirror"
+
+
+@dataclass(frozen=True, slots=True)
+class MaxDelete:
+    """How many deletions are done without asking: a count, or a percentage of the files known on the destination."""
+
+    count: int | None = None
+    percent: float | None = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a remote can do; the planner asks these, never the remote's kind."""
+
+    directories: bool
+    move: bool
+    move_directory: bool
+    max_name_chars: int
+    max_directory_chars: int
+    max_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDirectory:
+    path: str
+    reason: str
+    on_the_way: bool
+    """A file or directory made below it brings it into being, without a request of its own."""
+
+    name = "mkdir"
+    size = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    path: str
+    reason: str
+    local: LocalEntry
+
+    name = "create"
+
+    @property
+    def size(self) -> int:
+        return self.local.size
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    path: str
+    reason: str
+    local: LocalEntry
+    remote: RemoteEntry
+    base: BaselineEntry | None
+
+    name = "replace"
+
+    @property
+    def size(self) -> int:
+        return self.local.size
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """`covers`: for a directory, every remote record known below `source`; a fresh listing must hold nothing else."""
+
+    path: str
+    source: str
+    reason: str
+    local: LocalEntry
+    remote: RemoteEntry
+    checksum: str | None
+    covers: tuple[RemoteEntry, ...] = ()
+
+    name = "move"
+
+    @property
+    def size(self) -> int:
+        return self.local.size if self.local.kind is Kind.FILE else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """`covers` as for Move. `after`: the path whose upload replaces this one; if that fails, this is not done.
+    `in_the_way`: goes before what takes its place instead of last."""
+
+    path: str
+    reason: str
+    remote: RemoteEntry
+    covers: tuple[RemoteEntry, ...] = ()
+    after: str | None = None
+    in_the_way: bool = False
+
+    name = "delete"
+
+    @property
+    def size(self) -> int:
+        return self.remote.size
+
+
+Operation = MakeDirectory | Create | Replace | Move | Delete
+
+
+class Problem(NamedTuple):
+    """One path's failure, as data."""
+
+    path: str
+    action: str
+    error: str
+
+
+class Skip(NamedTuple):
+    path: str
+    reason: str
+
+
+class Drift(NamedTuple):
+    """What somebody else did to a remote path since the baseline: kind is changed, deleted or added."""
+
+    path: str
+    kind: str
+
+
+@dataclass(slots=True)
+class JobReport:
+    """What one job's run did, in files unless said otherwise; the fields of the contract's report."""
+
+    job: str
+    exit: int = 0
+    error: str | None = None
+    unchanged: int = 0
+    created: int = 0
+    replaced: int = 0
+    moved: int = 0
+    deleted: int = 0
+    directories: int = 0
+    bytes_uploaded: int = 0
+    held: int = 0
+    extra: int = 0
+    requests: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    skipped: list[Skip] = field(default_factory=list)
+    drifted: list[Drift] = field(default_factory=list)
+    failed: list[Problem] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    """What a person should hear at the end of the run, one sentence each."""

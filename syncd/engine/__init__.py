@@ -1,0 +1,1 @@
+"""Orchestration: observe, decide, guard, execute, record; over ports only."""

@@ -1,0 +1,1 @@
+"""The source directory: scanning, reading, hashing."""

@@ -1,0 +1,207 @@
+"""What the engine asks of the world, as protocols with their contracts.
+
+Implemented in `remotes`, `local`, `store` and `telemetry`, put together in `app`; `engine` knows only these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from syncd.core.model import (
+    BaselineEntry,
+    Capabilities,
+    Fingerprint,
+    JobReport,
+    LocalEntry,
+    Operation,
+    Problem,
+    RemoteEntry,
+    SourceIdentity,
+)
+
+
+class Content(Protocol):
+    """One stable reading of one local file, to be sent once or, after a failure, again.
+
+    A small file was read whole when this was made and `data` holds it; a large one has `data` None and is streamed.
+    """
+
+    entry: LocalEntry
+    content_type: str
+    dimensions: tuple[int, int] | None
+    data: bytes | None
+
+    @property
+    def checksum(self) -> str | None:
+        """md5 in hex; for a streamed file None until `chunks` has run to its end."""
+        ...
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What was sent; for a streamed file only after `chunks` has run to its end."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes from the start, exactly `entry.size` of them, in pieces of about 1 MiB.
+
+        Each call reads anew. Raises SourceChanged before the last piece if the file is not what it was when this was
+        made, Unreadable if it cannot be read: a request whose length was announced is then never complete.
+        """
+        ...
+
+
+class LocalTree(Protocol):
+    """The source directory. Methods that are not coroutines block and are run in a thread."""
+
+    def identity(self) -> SourceIdentity:
+        """Raises SourceMissing."""
+        ...
+
+    def scan(self) -> Iterator[LocalEntry]:
+        """Every wanted entry below the source, sorted by key, directories before what is in them, the root left out.
+
+        An entry that is there but must not be decided on comes with a kind beyond FILE: UNREADABLE (a directory that
+        could not be listed, wholly or in part: nothing below it is known), SYMLINK, SPECIAL, BAD_NAME. What the
+        filters leave out is not in it. Raises SourceMissing if the source itself cannot be listed.
+        """
+        ...
+
+    def wants(self, path: str, *, directory: bool) -> bool:
+        """Whether the filters let `path` in; asked for paths that only the remote or the baseline has."""
+        ...
+
+    async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
+        """Read the file and return its stat and checksum. Raises SourceChanged, Unreadable."""
+        ...
+
+    async def read(self, entry: LocalEntry) -> Content:
+        """Raises SourceChanged, Unreadable."""
+        ...
+
+
+class Sink(Protocol):
+    """Where a listing goes, page by page."""
+
+    async def add(self, entries: Sequence[RemoteEntry]) -> None: ...
+
+    async def clear(self) -> None:
+        """Forget what was added: the listing begins again."""
+        ...
+
+
+class Spool(Sink, Protocol):
+    """A listing on disk: bounded memory whatever its length. Repeats (same key and id) are kept once."""
+
+    def rows(self) -> AbstractContextManager[Iterator[RemoteEntry]]:
+        """Sorted by key, then id; blocks, and may be used in any one thread."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Remote(Protocol):
+    """One destination directory of one account. Paths are relative to it.
+
+    Every method retries what is transient within the rules of the contract and raises `Unauthorized` (halt),
+    `RemoteDead` (nothing succeeded for two minutes), `Transient` (this kept failing; it may have taken effect) or
+    what it says below. All may run concurrently on different paths.
+    """
+
+    capabilities: Capabilities
+
+    async def entries(
+        self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
+    ) -> None:
+        """Put all records below `directory` into `sink`: its direct children, or with `recursive` its whole tree.
+
+        Complete or raised: a view that cannot be had whole is an exception. Records of every status are included; the
+        directory's own record is not. An absent directory is empty. `directories_known` (how many the caller expects
+        below) lets it choose between paging through everything and asking directory by directory.
+        """
+        ...
+
+    async def get(self, record_id: str) -> RemoteEntry | None:
+        """The record, None if it is gone or is no longer below the destination."""
+        ...
+
+    async def create(self, path: str, content: Content) -> RemoteEntry:
+        """Make a record with the content, its parents too. Returns it with the checksum that the upload was answered
+        with, which is the content's; the record may still be PENDING for a moment.
+
+        A lost answer is looked up before the request is made again, so this never makes two records. Raises
+        AlreadyExists, Rejected, RenamedByRemote, SourceChanged, Unreadable.
+        """
+        ...
+
+    async def replace(self, record: RemoteEntry, path: str, content: Content) -> RemoteEntry:
+        """New content under the same id. Idempotent. Raises NotFound, Rejected, SourceChanged, Unreadable."""
+        ...
+
+    async def move(self, record: RemoteEntry, path: str) -> RemoteEntry:
+        """Returns the new record (its id may be new), for a directory once the remote has moved everything in it.
+
+        Raises NotFound (the old one), AlreadyExists (the target), Rejected.
+        """
+        ...
+
+    async def delete(self, record: RemoteEntry) -> None:
+        """Idempotent: a record that is gone is success. A directory goes with everything in it; returns when it has."""
+        ...
+
+    async def make_directory(self, path: str) -> RemoteEntry:
+        """Its parents too. Raises AlreadyExists, Rejected, RenamedByRemote."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Memory(Protocol):
+    """What a job remembers beside its rows."""
+
+    source: SourceIdentity | None
+    rebuilt: bool
+    """The state was damaged or foreign and was set aside when this was opened: no deletions in this run."""
+
+
+class Store(Protocol):
+    """A job's baseline. Writes return when they are committed; concurrent ones are committed in groups."""
+
+    memory: Memory
+
+    def rows(self) -> AbstractContextManager[Iterator[BaselineEntry]]:
+        """Sorted by key, a snapshot; blocks, and may be used in any one thread."""
+        ...
+
+    async def write(self, rows: Sequence[BaselineEntry], forgotten: Sequence[bytes] = ()) -> None:
+        """Forget the keys of `forgotten`, then put `rows` in place of what their keys had, in one transaction."""
+        ...
+
+    async def remember_source(self, identity: SourceIdentity) -> None: ...
+
+    def spool(self) -> Spool: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Telemetry(Protocol):
+    """What happens, told as it happens: to the progress bar, the log and the report."""
+
+    def planned(self, operations: Sequence[Operation]) -> None: ...
+
+    def sent(self, size_bytes: int) -> None:
+        """Bytes of file content given to the network (negative when an upload begins again)."""
+        ...
+
+    def done(self, operation: Operation) -> None: ...
+
+    def failed(self, problem: Problem) -> None: ...
+
+    def notice(self, event: str, **fields: object) -> None: ...
+
+    def warning(self, event: str, **fields: object) -> None: ...
+
+    def finished(self, report: JobReport) -> None: ...
+
+
