@@ -169,7 +169,8 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """`covers`: for a directory, every remote record known below `source`; a fresh listing must hold nothing else."""
+    """`covers`: for a directory, every remote record known below `source`; a fresh listing must hold nothing else.
+    `files`: how many come to their place by it."""
 
     path: str
     source: str
@@ -178,6 +179,7 @@ class Move:
     remote: RemoteEntry
     checksum: str | None
     covers: tuple[RemoteEntry, ...] = ()
+    files: int = 1
 
     name = "move"
 
@@ -188,17 +190,24 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """`covers` as for Move. `after`: the path whose upload replaces this one; if that fails, this is not done.
-    `in_the_way`: goes before what takes its place instead of last."""
+    """`covers` as for Move. `after`: the paths whose uploads replace this; if one of them fails, this is not done.
+    `in_the_way`: goes before what takes its place instead of last. `leftover`: a record of syncd's own that stands for
+    nothing (an unfinished upload, a repeat), removed whatever the guard says."""
 
     path: str
     reason: str
     remote: RemoteEntry
     covers: tuple[RemoteEntry, ...] = ()
-    after: str | None = None
+    after: tuple[str, ...] = ()
     in_the_way: bool = False
+    leftover: bool = False
 
     name = "delete"
+
+    @property
+    def files(self) -> int:
+        records = (self.remote, *self.covers)
+        return 0 if self.leftover else sum(record.kind == Kind.FILE for record in records)
 
     @property
     def size(self) -> int:

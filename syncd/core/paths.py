@@ -7,6 +7,9 @@ directory comes right before everything in it, whatever characters its siblings'
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
+
 SEPARATOR = b"\x00"
 
 
@@ -42,9 +45,7 @@ def is_below(key: bytes, directory: bytes) -> bool:
     return key != directory if not directory else key.startswith(directory + SEPARATOR)
 
 
-def is_utf8(key: bytes) -> bool:
-    try:
-        key.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def slice_below(keys: Sequence[bytes], directory: bytes) -> slice:
+    """Where in sorted `keys` everything inside `directory` stands."""
+    start = bisect_left(keys, directory + SEPARATOR)
+    return slice(start, bisect_left(keys, directory + b"\x01", start))
