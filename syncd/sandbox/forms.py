@@ -1,0 +1,115 @@
+"""Reading `multipart/form-data` from a request as it arrives, at the speed of `bytes.find`.
+
+Used by the storage endpoint and by the upload of private files. A file part is handed on in pieces and never held
+as a whole; the fields before it are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+LONGEST_FIELDS_BYTES = 20 * 1024
+_NAME = re.compile(rb'content-disposition:[^\r\n]*[;\s]name=(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', re.IGNORECASE)
+_BOUNDARY = re.compile(r'multipart/form-data\s*;.*\bboundary=(?:"([^"]+)"|([^;\s]+))', re.IGNORECASE)
+
+
+class FormError(Exception):
+    """The body is no form, or ends before its end."""
+
+
+class FieldsTooLong(FormError):
+    """The fields before the file are larger than the storage takes."""
+
+
+class ByteStream(Protocol):
+    """The body of a request."""
+
+    async def readany(self) -> bytes:
+        """What has arrived, or nothing at the end."""
+
+
+def boundary_of(content_type: str) -> bytes | None:
+    """The boundary that a `Content-Type` names, or None where it is not that of a form."""
+    found = _BOUNDARY.match(content_type)
+    return (found[1] or found[2]).encode() if found else None
+
+
+class FormReader:
+    """One form: first `fields`, then `pieces` of the file. What follows the file is read and ignored."""
+
+    def __init__(self, stream: ByteStream, boundary: bytes, *, file_field: str) -> None:
+        self._stream = stream
+        self._file_field = file_field
+        self._delimiter = b"\r\n--" + boundary
+        self._buffer = b"\r\n"
+        self._at = 0
+
+    async def fields(self) -> tuple[list[tuple[str, str]], bool]:
+        """The fields before the file, and whether there is a file.
+
+        Raises:
+            FieldsTooLong: they exceed 20 KiB.
+            FormError: the body is no form.
+        """
+        fields: list[tuple[str, str]] = []
+        await self._until(self._delimiter)
+        while await self._another_part():
+            found = _NAME.search(await self._until(b"\r\n\r\n"))
+            if found is None:
+                raise FormError("a part has no name")
+            name = (found[1] or found[2] or b"").decode(errors="replace")
+            if name == self._file_field:
+                return fields, True
+            value = await self._until(self._delimiter)
+            fields.append((name, value.decode(errors="replace")))
+        return fields, False
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The bytes of the file as they arrive.
+
+        Raises:
+            FormError: the body ends within the file.
+        """
+        overlap = len(self._delimiter) - 1
+        while (end := self._buffer.find(self._delimiter, self._at)) < 0:
+            safe = len(self._buffer) - overlap
+            if safe > self._at:
+                yield self._buffer[self._at : safe]
+                self._at = safe
+            await self._fill()
+        yield self._buffer[self._at : end]
+        self._at = end + len(self._delimiter)
+        await self._another_part()
+        while await self._stream.readany():
+            pass
+
+    async def _another_part(self) -> bool:
+        while len(self._buffer) - self._at < 2:
+            await self._fill()
+        ending = self._buffer[self._at : self._at + 2]
+        self._at += 2
+        if ending not in (b"--", b"\r\n"):
+            raise FormError("a boundary is not followed by a part")
+        self._at -= 2 * (ending == b"\r\n")
+        return ending == b"\r\n"
+
+    async def _until(self, mark: bytes) -> bytes:
+        searched = self._at
+        while (end := self._buffer.find(mark, searched)) < 0:
+            if len(self._buffer) - self._at > LONGEST_FIELDS_BYTES:
+                raise FieldsTooLong("the fields before the file are too long")
+            taken = self._at
+            searched = max(taken, len(self._buffer) - len(mark) + 1) - taken
+            await self._fill()
+        found = self._buffer[self._at : end]
+        self._at = end + len(mark)
+        return found
+
+    async def _fill(self) -> None:
+        more = await self._stream.readany()
+        if not more:
+            raise FormError("the body ends before the form does")
+        self._buffer = self._buffer[self._at :] + more
+        self._at = 0
