@@ -68,8 +68,8 @@ class LocalTree(Protocol):
         """
         ...
 
-    def wants(self, path: str, *, directory: bool) -> bool:
-        """Whether the filters let `path` in; asked for paths that only the remote or the baseline has."""
+    def exists(self, path: str) -> bool:
+        """Whether anything is at the path now, also if it cannot be read: asked right before its deletion."""
         ...
 
     async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
@@ -174,6 +174,10 @@ class Store(Protocol):
         """Sorted by key, a snapshot; blocks, and may be used in any one thread."""
         ...
 
+    async def count_directories(self) -> int:
+        """How many rows are directories."""
+        ...
+
     async def write(self, rows: Sequence[BaselineEntry], forgotten: Sequence[bytes] = ()) -> None:
         """Forget the keys of `forgotten`, then put `rows` in place of what their keys had, in one transaction."""
         ...
@@ -203,5 +207,3 @@ class Telemetry(Protocol):
     def warning(self, event: str, **fields: object) -> None: ...
 
     def finished(self, report: JobReport) -> None: ...
-
-

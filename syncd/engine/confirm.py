@@ -1,0 +1,96 @@
+"""Wait until what was sent is complete on the remote, by as few requests as it takes.
+
+A record becomes completed by itself a moment after its upload. Used by `execute` between uploads and deletions: nothing
+is deleted before what replaces it was seen complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from syncd.core.model import BaselineEntry, Kind, Problem, RemoteEntry, Status, Sync
+from syncd.core.paths import path_of
+from syncd.engine.fresh import Collector
+from syncd.engine.job import Job
+from syncd.engine.ledger import Ledger
+from syncd.engine.observe import each
+
+FIRST_WAIT_S = 0.05
+LONGEST_WAIT_S = 2.0
+PATIENCE_S = 60.0
+"""How long nothing at all may become complete before the rest is given up for this run."""
+PAGE = 1000
+"""Records a listing request brings at best."""
+
+
+class Confirmation:
+    def __init__(self, job: Job, ledger: Ledger) -> None:
+        self._job = job
+        self._ledger = ledger
+        self._awaited: dict[bytes, BaselineEntry] = {}
+        self.mismatched: list[bytes] = []
+        """Completed with other content than was sent: somebody else's, or damaged."""
+
+    async def expect(self, row: BaselineEntry, record: RemoteEntry) -> None:
+        """Record an upload, at once as synced where the answer already shows it completed."""
+        if record.status == Status.COMPLETED and record.checksum == row.checksum:
+            await self._ledger.record([row._replace(sync=Sync.SYNCED)])
+        else:
+            self._awaited[row.key] = row
+            await self._ledger.record([row])
+
+    async def wait(self, *, destination_size: int) -> list[Problem]:
+        """Returns the paths that did not become complete. `destination_size`: how many files a full listing holds."""
+        wait_s, idle_s = FIRST_WAIT_S, 0.0
+        while self._awaited and not self._job.stop.requested:
+            before = len(self._awaited)
+            await self._look(destination_size)
+            if len(self._awaited) < before:
+                wait_s, idle_s = FIRST_WAIT_S, 0.0
+            elif idle_s >= PATIENCE_S:
+                return await self._give_up()
+            if self._awaited:
+                await asyncio.sleep(wait_s)
+                idle_s += wait_s
+                wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+        return []
+
+    async def _look(self, destination_size: int) -> None:
+        pages = 2 + 2 * (destination_size // PAGE)
+        if len(self._awaited) > pages:
+            await self._look_at_all()
+        else:
+            await each(list(self._awaited.values()), self._look_at, at_once=self._job.workers)
+
+    async def _look_at_all(self) -> None:
+        collector = Collector()
+        await self._job.remote.entries("", collector, recursive=True)
+        await self._seen([entry for entry in collector.entries if entry.kind == Kind.FILE])
+
+    async def _look_at(self, row: BaselineEntry) -> None:
+        record = await self._job.remote.get(row.id)
+        if record is not None:
+            await self._seen([record])
+
+    async def _seen(self, records: Sequence[RemoteEntry]) -> None:
+        done = []
+        for record in records:
+            row = self._awaited.get(record.key)
+            if row is None or row.id != record.id or record.status != Status.COMPLETED:
+                continue
+            del self._awaited[record.key]
+            if record.checksum == row.checksum:
+                done.append(row._replace(sync=Sync.SYNCED))
+            else:
+                self.mismatched.append(record.key)
+                done.append(row._replace(sync=Sync.CLAIMED, claim=row.checksum))
+        await self._ledger.record(done)
+
+    async def _give_up(self) -> list[Problem]:
+        """What never completed is claimed again, so that the next run uploads it anew instead of waiting."""
+        rows = list(self._awaited.values())
+        self._awaited.clear()
+        await self._ledger.record([row._replace(sync=Sync.CLAIMED, claim=row.checksum) for row in rows])
+        error = f"uploaded, but the remote did not complete it within {PATIENCE_S:.0f} s; the next run uploads it again"
+        return [Problem(path_of(row.key), "create", error) for row in rows]

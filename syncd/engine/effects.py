@@ -1,0 +1,111 @@
+"""One operation each: intent recorded, effect, outcome recorded.
+
+Called by `execute`, which bounds and orders them and turns what they raise into outcomes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from syncd.core.model import (
+    BaselineEntry,
+    Create,
+    Delete,
+    Fingerprint,
+    JobReport,
+    MakeDirectory,
+    Move,
+    RemoteEntry,
+    Replace,
+)
+from syncd.core.paths import is_below, key_of
+from syncd.engine.confirm import Confirmation
+from syncd.engine.job import Job
+from syncd.engine.ledger import Ledger, claimed, made, uploaded
+from syncd.errors import AlreadyExists
+
+
+class Effects:
+    def __init__(self, job: Job, report: JobReport, ledger: Ledger, confirmation: Confirmation) -> None:
+        self._job = job
+        self._report = report
+        self._ledger = ledger
+        self._confirmation = confirmation
+
+    async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
+        content = await self._job.tree.read(operation.local)
+        key, size = operation.local.key, content.entry.size
+        claim = claimed(key, content.checksum, size_bytes=size, base=None)
+        await self._ledger.claim([claim, *_rows_of(parents)])
+        record = await self._job.remote.create(operation.path, content)
+        await self._confirmation.expect(uploaded(content.fingerprint, record), record)
+        self._report.created += 1
+        self._report.bytes_uploaded += content.entry.size
+
+    async def replace(self, operation: Replace) -> None:
+        content = await self._job.tree.read(operation.local)
+        key, size = operation.local.key, content.entry.size
+        await self._ledger.claim([claimed(key, content.checksum, size_bytes=size, base=operation.base)])
+        record = await self._job.remote.replace(operation.remote, operation.path, content)
+        await self._confirmation.expect(uploaded(content.fingerprint, record), record)
+        self._report.replaced += 1
+        self._report.bytes_uploaded += content.entry.size
+
+    async def make_directory(self, operation: MakeDirectory, parents: Sequence[MakeDirectory]) -> None:
+        key = key_of(operation.path)
+        await self._ledger.claim([made(key), *_rows_of(parents)])
+        try:
+            record = await self._job.remote.make_directory(operation.path)
+        except AlreadyExists:
+            await self._ledger.record([], [key])
+            raise
+        await self._ledger.record([made(key, record.id)])
+        self._report.directories += 1
+
+    async def move_file(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:
+        if parents:
+            await self._ledger.claim(_rows_of(parents))
+        record = await self._job.remote.move(operation.remote, operation.path)
+        await self._ledger.record([], [key_of(operation.source)])
+        read = Fingerprint(operation.local, operation.checksum or "")
+        await self._confirmation.expect(uploaded(read, record), record)
+        self._report.moved += operation.files
+
+    async def move_directory(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:
+        """The rows move with it; their ids are new and not known until the next look."""
+        if parents:
+            await self._ledger.claim(_rows_of(parents))
+        record = await self._job.remote.move(operation.remote, operation.path)
+        old, new = key_of(operation.source), key_of(operation.path)
+        rows, gone = await asyncio.to_thread(self._rekeyed, old, new)
+        await self._ledger.record([*rows, made(new, record.id)], gone)
+        await self._ledger.flush()
+        self._report.moved += operation.files
+
+    def _rekeyed(self, old: bytes, new: bytes) -> tuple[list[BaselineEntry], list[bytes]]:
+        with self._job.store.rows() as rows:
+            inside = [row for row in rows if is_below(row.key, old)]
+        moved = [row._replace(key=new + row.key[len(old) :], id="") for row in inside]
+        return moved, [old, *(row.key for row in inside)]
+
+    def directories_made(self, parents: Sequence[MakeDirectory]) -> None:
+        for one in parents:
+            self._report.directories += 1
+            self._job.telemetry.done(one)
+
+    async def delete(self, operation: Delete) -> None:
+        await self._job.remote.delete(operation.remote)
+        keys = [operation.remote.key, *(record.key for record in operation.covers)]
+        await self._ledger.record([], [] if operation.leftover else keys)
+        self._report.deleted += operation.files
+
+    async def delete_covered(self, record: RemoteEntry) -> None:
+        """One file of a directory that cannot go in one call."""
+        await self._job.remote.delete(record)
+        await self._ledger.record([], [record.key])
+        self._report.deleted += 1
+
+
+def _rows_of(parents: Sequence[MakeDirectory]) -> list[BaselineEntry]:
+    return [made(key_of(one.path)) for one in parents]

@@ -1,0 +1,243 @@
+"""Carry out a plan: bounded, in order, every failure of a path as data.
+
+Called by `reconcile` with operations that were decided and guarded; it never decides what to change. What halts the
+job is raised, with everything done until then recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from syncd.core.model import (
+    BaselineEntry,
+    Create,
+    Delete,
+    JobReport,
+    Kind,
+    MakeDirectory,
+    Move,
+    Operation,
+    Problem,
+    RemoteEntry,
+    Replace,
+    Status,
+)
+from syncd.core.paths import ancestors_of, key_of
+from syncd.engine.arrivals import Arrivals
+from syncd.engine.confirm import Confirmation
+from syncd.engine.effects import Effects
+from syncd.engine.fresh import look_into
+from syncd.engine.job import Job
+from syncd.engine.ledger import Ledger
+from syncd.engine.observe import each, together
+from syncd.errors import (
+    AlreadyExists,
+    LocalError,
+    NotFound,
+    Rejected,
+    RemoteDead,
+    RenamedByRemote,
+    Transient,
+)
+
+LIVE_PER_WORKER = 4
+"""Operations begun per worker: those beyond the slots are ready to go on when one sleeps before its next try."""
+
+Arrival = Create | Replace | Move | MakeDirectory
+Mine = Callable[[RenamedByRemote], Awaitable[bool]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """`again`: something was not as it had been looked at, so the job has to look again."""
+
+    problems: list[Problem] = field(default_factory=list)
+    again: bool = False
+
+
+class Execution:
+    """One plan being carried out. `is_new` tells whether a record was not there when the plan was made."""
+
+    def __init__(self, job: Job, report: JobReport, *, destination_size: int, is_new: Mine) -> None:
+        self._job = job
+        self._is_new = is_new
+        self._destination_size = destination_size
+        self._outcome = Outcome()
+        self._failed: set[str] = set()
+        self._ledger = Ledger(job.store)
+        self._confirmation = Confirmation(job, self._ledger)
+        self._effects = Effects(job, report, self._ledger, self._confirmation)
+
+    async def move_directories(self, operations: Sequence[Operation]) -> Outcome:
+        """Only the directory moves, one after the other; everything else is planned anew after them."""
+        moves = [one for one in operations if isinstance(one, Move) and one.local.kind == Kind.DIRECTORY]
+        passing = _on_the_way(operations)
+        for move in moves:
+            if self._job.stop.requested:
+                break
+            if not await self._may_go_whole(move):
+                self._outcome.again = True
+                break
+            with self._job.stop:
+                parents = [passing[key] for key in ancestors_of(key_of(move.path)) if key in passing]
+                if await self._attempt(move, partial(self._effects.move_directory, move, parents)):
+                    self._effects.directories_made([passing.pop(key_of(one.path)) for one in parents])
+        return self._outcome
+
+    async def run(
+        self, operations: Sequence[Operation], awaiting: Sequence[tuple[BaselineEntry, RemoteEntry]]
+    ) -> Outcome:
+        """Everything but directory moves; returns when what was done is complete on the remote."""
+        deletes = [one for one in operations if isinstance(one, Delete)]
+        first = [one for one in deletes if one.leftover or one.in_the_way]
+        try:
+            with self._job.stop:
+                for row, record in awaiting:
+                    await self._confirmation.expect(row, record)
+                await self._delete(first)
+                await self._arrive(operations)
+                await self._ledger.flush()
+                await self._confirm()
+                await self._delete([one for one in deletes if one not in first])
+        finally:
+            await self._ledger.flush()
+        return self._outcome
+
+    async def _confirm(self) -> None:
+        problems = await self._confirmation.wait(destination_size=self._destination_size)
+        self._outcome.problems += problems
+        self._failed |= {problem.path for problem in problems}
+        if self._confirmation.mismatched:
+            self._outcome.again = True
+            self._job.telemetry.warning("completed_with_other_content", files=len(self._confirmation.mismatched))
+
+    async def _arrive(self, operations: Sequence[Operation]) -> None:
+        passing = _on_the_way(operations)
+        moves: list[Arrival] = [one for one in operations if isinstance(one, Move)]
+        rest: list[Arrival] = [one for one in operations if isinstance(one, Create | Replace)]
+        rest += [one for one in operations if isinstance(one, MakeDirectory) and not one.on_the_way]
+        for batch in (moves, rest):
+            await self._run_arrivals(batch, passing)
+
+    async def _run_arrivals(self, batch: Sequence[Arrival], passing: dict[bytes, MakeDirectory]) -> None:
+        arrivals = Arrivals(batch, passing)
+        freed = asyncio.Event()
+
+        async def work() -> None:
+            while not self._job.stop.requested:
+                taken = arrivals.take()
+                if taken is not None:
+                    operation, missing = taken
+                    parents = [passing[key] for key in missing]
+                    arrived = await self._attempt(operation, partial(self._arrival, operation, parents))
+                    if arrived:
+                        self._effects.directories_made([passing.pop(key) for key in missing])
+                    arrivals.settled(operation, arrived=arrived)
+                    freed.set()
+                elif arrivals.exhausted:
+                    break
+                else:
+                    freed.clear()
+                    await freed.wait()
+            freed.set()
+
+        await together(work, count=min(self._job.workers * LIVE_PER_WORKER, len(batch)))
+
+    async def _arrival(self, operation: Arrival, parents: Sequence[MakeDirectory]) -> None:
+        if self._is_obstructed(operation.path):
+            raise Rejected("what is in its place on the destination could not be removed")
+        match operation:
+            case Create():
+                await self._effects.create(operation, parents)
+            case Replace():
+                await self._effects.replace(operation)
+            case Move():
+                await self._effects.move_file(operation, parents)
+            case MakeDirectory():
+                await self._effects.make_directory(operation, parents)
+
+    def _is_obstructed(self, path: str) -> bool:
+        if not self._failed:
+            return False
+        return path in self._failed or any(path.startswith(failed + "/") for failed in self._failed)
+
+    async def _attempt(self, operation: Operation, effect: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it was done; a failure of its path is recorded, a danger to the job raised."""
+        try:
+            async with self._job.slots:
+                await effect()
+        except RemoteDead:
+            raise
+        except (AlreadyExists, NotFound) as error:
+            self._outcome.again = True
+            self._fail(operation, error)
+        except RenamedByRemote as error:
+            await self._take_back(error)
+            self._fail(operation, error)
+        except (Rejected, Transient, LocalError) as error:
+            self._fail(operation, error)
+        else:
+            self._job.telemetry.done(operation)
+            return True
+        return False
+
+    def _fail(self, operation: Operation, error: Exception) -> None:
+        problem = Problem(operation.path, operation.name, str(error))
+        self._failed.add(operation.path)
+        self._outcome.problems.append(problem)
+        self._job.telemetry.failed(problem)
+
+    async def _take_back(self, renamed: RenamedByRemote) -> None:
+        """Remove the record that the remote made under another name, unless it was there before."""
+        if await self._is_new(renamed):
+            key = key_of(renamed.kept_path or "")
+            await self._job.remote.delete(RemoteEntry(key, Kind.FILE, 0, None, renamed.record_id, Status.PENDING, ""))
+
+    async def _delete(self, deletes: Sequence[Delete]) -> None:
+        deletes = [one for one in deletes if not any(path in self._failed for path in one.after)]
+        directories = [one for one in deletes if one.remote.kind == Kind.DIRECTORY]
+        expected = sum(record.kind == Kind.DIRECTORY for one in directories for record in one.covers)
+        if self._job.stop.requested:
+            return
+        fresh = await look_into(self._job.remote, [one.path for one in directories], expected=expected)
+
+        async def remove(operation: Delete) -> None:
+            if self._job.stop.requested or await self._is_back(operation):
+                return
+            stranger = fresh.stranger_in(operation.path, operation.covers)
+            if operation.remote.kind == Kind.FILE or stranger is None:
+                await self._attempt(operation, partial(self._effects.delete, operation))
+            else:
+                await self._delete_file_by_file(operation, stranger)
+
+        await each(deletes, remove, at_once=self._job.workers)
+
+    async def _is_back(self, operation: Delete) -> bool:
+        """Whether the local side came back since it was looked at: then it is not deleted, and looked at again."""
+        if operation.leftover or operation.in_the_way:
+            return False
+        if await asyncio.to_thread(self._job.tree.exists, operation.path):
+            self._outcome.again = True
+            return True
+        return False
+
+    async def _delete_file_by_file(self, operation: Delete, stranger: RemoteEntry) -> None:
+        self._job.telemetry.notice("directory_kept", path=operation.path, because=stranger.id)
+        for record in operation.covers:
+            if record.kind == Kind.FILE and not self._job.stop.requested:
+                await self._attempt(operation, partial(self._effects.delete_covered, record))
+
+    async def _may_go_whole(self, move: Move) -> bool:
+        expected = sum(record.kind == Kind.DIRECTORY for record in move.covers)
+        fresh = await look_into(self._job.remote, [move.source], expected=expected)
+        stranger = fresh.stranger_in(move.source, move.covers)
+        if stranger is not None:
+            self._job.telemetry.notice("directory_not_moved_whole", path=move.source, because=stranger.id)
+        return stranger is None
+
+
+def _on_the_way(operations: Sequence[Operation]) -> dict[bytes, MakeDirectory]:
+    return {key_of(one.path): one for one in operations if isinstance(one, MakeDirectory) and one.on_the_way}

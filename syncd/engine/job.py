@@ -1,0 +1,51 @@
+"""One job as the engine sees it: its ports and what its configuration asks for; and the order to stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncd.core.classify import Policy
+from syncd.engine.slots import Slots
+from syncd.ports import LocalTree, Remote, Store, Telemetry
+
+
+class Stop:
+    """The order to stop, given by a signal and looked at between any two operations.
+
+    What runs outside `draining` (looking, planning) is abandoned at once; inside, operations in flight may finish.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._draining = False
+
+    @property
+    def requested(self) -> bool:
+        return self.signal is not None
+
+    def request(self, signal: int) -> bool:
+        """Give the order; whether something is in flight that may finish."""
+        self.signal = self.signal or signal
+        return self._draining
+
+    def __enter__(self) -> None:
+        self._draining = True
+
+    def __exit__(self, *_: object) -> None:
+        self._draining = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    name: str
+    tree: LocalTree
+    remote: Remote
+    store: Store
+    telemetry: Telemetry
+    policy: Policy
+    workers: int
+    slots: Slots
+    stop: Stop
+    trust_stat: bool = True
+    """Whether an unchanged stat means unchanged content (not with --checksum)."""
+    accept_source: bool = False

@@ -1,0 +1,200 @@
+"""The one reconcile: observe, decide, guard, execute, record.
+
+`Reconcile.run` is what a one-shot run does for a job; `preview` stops before the first change. Called by `app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from syncd.core.diff import Difference
+from syncd.core.guard import Guard, Source, source_verdict, suspicion
+from syncd.core.model import (
+    BaselineEntry,
+    DeleteMode,
+    Drift,
+    Fingerprint,
+    JobReport,
+    LocalEntry,
+    Problem,
+    RemoteEntry,
+)
+from syncd.core.paths import path_of
+from syncd.core.plan import Plan, decide, to_be_read
+from syncd.engine.execute import Execution, Outcome
+from syncd.engine.job import Job
+from syncd.engine.observe import View, each, observe
+from syncd.errors import LocalError, RenamedByRemote, SourceForeign
+
+MOST_ROUNDS = 8
+"""A run looks again after directory moves and where the world moved on; what is still not done then has failed."""
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A plan and what it was made from; `failed` are files that had to be read for it and could not be."""
+
+    view: View
+    plan: Plan
+    failed: tuple[Problem, ...]
+    believed: bool
+    """Whether what the source lacks may be taken for deleted."""
+
+
+class Reconcile:
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._policy = job.policy
+        self._report = JobReport(job.name)
+        if job.store.memory.rebuilt:
+            self._policy = replace(self._policy, delete=DeleteMode.NEVER)
+            self._report.notices.append("the state was rebuilt by comparison: nothing is deleted or moved in this run")
+
+    @property
+    def report(self) -> JobReport:
+        """What was done until now, also when `run` raised."""
+        return self._report
+
+    async def preview(self) -> Plan:
+        decision = await self._decide()
+        await decision.view.spool.aclose()
+        self._note_drift(decision.plan.drifted)
+        self._conclude(decision, Outcome())
+        return decision.plan
+
+    async def run(self) -> JobReport:
+        started = time.monotonic()
+        try:
+            await self._rounds()
+        finally:
+            self._report.seconds = time.monotonic() - started
+        return self._report
+
+    async def _rounds(self) -> None:
+        for turn in range(1, MOST_ROUNDS + 1):
+            decision = await self._decide()
+            try:
+                outcome = await self._execute(decision)
+            finally:
+                await decision.view.spool.aclose()
+            self._note_drift(decision.plan.drifted)
+            last = not outcome.again or turn == MOST_ROUNDS
+            if last or self._job.stop.requested:
+                await self._remember(decision)
+                self._conclude(decision, outcome)
+                return
+            if not decision.plan.directory_moves:
+                await asyncio.sleep(min(FIRST_PAUSE_S * 2**turn, LONGEST_PAUSE_S))
+
+    async def _decide(self) -> Decision:
+        view = await observe(self._job)
+        try:
+            self._check_source(view)
+            wanted = to_be_read(view.differences, self._policy)
+            checksums, failed = await self._read(wanted)
+            unread = {problem.path for problem in failed}
+            known = [one for one in view.differences if path_of(one.key) not in unread] if unread else view.differences
+            doubt = suspicion(self._job.store.memory.source, view.source, view.census)
+            mirrored = self._policy.delete is DeleteMode.MIRROR
+            guard = Guard(
+                self._policy.max_delete,
+                known=max(view.census.known, view.census.remote) if mirrored else view.census.known,
+                suspicion=doubt,
+            )
+            plan = await asyncio.to_thread(decide, known, checksums, self._policy, guard)
+        except BaseException:
+            await view.spool.aclose()
+            raise
+        return Decision(view, plan, tuple(failed), doubt is None)
+
+    def _check_source(self, view: View) -> None:
+        verdict = source_verdict(self._job.store.memory.source, view.source, view.census)
+        if verdict is Source.SAME:
+            return
+        there = f"{view.census.present} of {view.census.known} known files are there"
+        if verdict is Source.MOVED or self._job.accept_source:
+            self._notice(f"the source is on another filesystem than at the last sync; taken, because {there}")
+        else:
+            raise SourceForeign(
+                f"the source is on another filesystem than at the last sync, and only {there}: nothing was changed. "
+                "If that is meant, run once with --accept-source"
+            )
+
+    async def _read(self, wanted: Sequence[LocalEntry]) -> tuple[dict[bytes, Fingerprint], list[Problem]]:
+        checksums: dict[bytes, Fingerprint] = {}
+        failed: list[Problem] = []
+
+        async def read(entry: LocalEntry) -> None:
+            try:
+                checksums[entry.key] = await self._job.tree.fingerprint(entry)
+            except LocalError as error:
+                failed.append(Problem(path_of(entry.key), "read", str(error)))
+
+        await each(wanted, read, at_once=self._job.workers)
+        return checksums, failed
+
+    async def _execute(self, decision: Decision) -> Outcome:
+        plan, view = decision.plan, decision.view
+        self._job.telemetry.planned(plan.operations)
+
+        async def is_new(renamed: RenamedByRemote) -> bool:
+            return not await asyncio.to_thread(_was_there, view, renamed.record_id)
+
+        size = view.census.remote + view.census.local
+        execution = Execution(self._job, self._report, destination_size=size, is_new=is_new)
+        if plan.directory_moves:
+            outcome = await execution.move_directories(plan.operations)
+            if outcome.again or outcome.problems:
+                capabilities = replace(self._policy.capabilities, move_directory=False)
+                self._policy = replace(self._policy, capabilities=capabilities)
+            outcome.again = True
+            return outcome
+        await self._job.store.write(plan.adopted, plan.forgotten)
+        return await execution.run(plan.operations, [_awaited(one) for one in plan.awaiting])
+
+    async def _remember(self, decision: Decision) -> None:
+        if decision.believed and self._job.store.memory.source != decision.view.source:
+            await self._job.store.remember_source(decision.view.source)
+
+    def _conclude(self, decision: Decision, outcome: Outcome) -> None:
+        """Put what the last plan found and left into the report."""
+        report, plan = self._report, decision.plan
+        report.failed = [*plan.problems, *decision.failed, *outcome.problems]
+        report.skipped = list(plan.skipped)
+        report.held = plan.held
+        report.extra = plan.extra
+        failed_files = sum(problem.action in ("create", "replace", "move", "read") for problem in report.failed)
+        done = report.created + report.replaced + report.moved
+        report.unchanged = max(decision.view.census.local - done - failed_files, 0)
+        if plan.held_because is not None:
+            self._notice(f"{plan.held} deletions are held: {plan.held_because}")
+        if plan.skipped and not decision.view.census.local:
+            self._notice(
+                f"everything in the source was skipped ({len(plan.skipped)} entries, {plan.skipped[0].reason})"
+            )
+        report.exit = 3 if report.held else 1 if report.failed else 0
+
+    def _note_drift(self, drifted: Sequence[Drift]) -> None:
+        """Kept from every round: what was overwritten is no difference in the next."""
+        self._report.drifted += [one for one in drifted if one not in self._report.drifted]
+
+    def _notice(self, text: str) -> None:
+        if text not in self._report.notices:
+            self._report.notices.append(text)
+
+
+def _was_there(view: View, record_id: str) -> bool:
+    with view.spool.rows() as rows:
+        return any(row.id == record_id for row in rows)
+
+
+def _awaited(difference: Difference) -> tuple[BaselineEntry, RemoteEntry]:
+    assert difference.base is not None
+    assert difference.remote is not None
+    return difference.base, difference.remote

@@ -1,0 +1,46 @@
+"""How many operations of one job are worked on at once.
+
+Held by the executor's tasks; the transport's retries sleep through it, so that a path that waits for its next try does
+not keep the others from going on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+
+class Slots:
+    def __init__(self, workers: int) -> None:
+        self._semaphore = asyncio.Semaphore(workers)
+        self._held: set[asyncio.Task[object]] = set()
+
+    async def __aenter__(self) -> None:
+        await self._semaphore.acquire()
+        self._held.add(_current())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task = _current()
+        if task in self._held:
+            self._held.discard(task)
+            self._semaphore.release()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep without the slot that the current task holds, if it holds one, and take it again after."""
+        task = _current()
+        if task not in self._held:
+            await asyncio.sleep(seconds)
+            return
+        self._held.discard(task)
+        self._semaphore.release()
+        await asyncio.sleep(seconds)
+        await self._semaphore.acquire()
+        self._held.add(task)
+
+
+def _current() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
