@@ -1,0 +1,224 @@
+"""Stable readings of single files: what is published had the bytes that the file had at one moment.
+
+Owned here: opening without being led out of the source, stat-read-stat, checksums, streaming. Called by `tree`. Never
+hands out the last piece of a file that moved while it was read; never blocks on a FIFO; never reads on the event loop.
+"""
+
+# ruff: noqa: PTH115
+# Paths are bytes here, as the kernel has them; pathlib knows only str.
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry
+from syncd.core.paths import path_of
+from syncd.errors import SourceChanged, Unreadable
+from syncd.local.media import HEADER_BYTES, content_type_of, dimensions_of, is_picture
+from syncd.local.walk import is_inside
+
+SMALL_BYTES = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
+GRAIN_NS = 20_000_000
+"""How far a file's timestamp may lag behind the clock: the kernel stamps with its tick, 10 ms at most."""
+COARSE_GRAIN_NS = 2_000_000_000
+"""The same where timestamps have no fractions: FAT counts in steps of two seconds."""
+
+
+class Place(NamedTuple):
+    """Where keys are looked up: `root` is resolved."""
+
+    root: bytes
+    follow_symlinks: bool
+
+    def path(self, key: bytes) -> bytes:
+        return self.root + b"/" + key.replace(b"\0", b"/")
+
+
+@dataclass(slots=True, eq=False)
+class FileContent:
+    """See `ports.Content`."""
+
+    place: Place
+    entry: LocalEntry
+    trusted: bool
+    content_type: str
+    dimensions: tuple[int, int] | None = None
+    data: bytes | None = None
+    checksum: str | None = field(default=None)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        if self.checksum is None:
+            raise RuntimeError("a streamed file has no fingerprint before it was read to its end")
+        entry = self.entry if self.trusted else self.entry._replace(mtime_ns=UNTRUSTED)
+        return Fingerprint(entry, self.checksum)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The next piece is read and hashed in a thread while the last one is being sent."""
+        if self.data is not None:
+            if self.data:
+                yield self.data
+            return
+        loop = asyncio.get_running_loop()
+        reading = _Reading(self.place, self.entry)
+        ahead = loop.run_in_executor(None, reading.next)
+        try:
+            while True:
+                piece, self.checksum = await ahead
+                if self.checksum is not None:
+                    yield piece
+                    return
+                ahead = loop.run_in_executor(None, reading.next)
+                yield piece
+        finally:
+            ahead.cancel()
+            loop.run_in_executor(None, reading.close)
+
+
+def read_file(place: Place, entry: LocalEntry) -> FileContent:
+    """What is at the entry's path now: a small file read whole, a large one looked at. Blocks."""
+    with _reading(entry.key), _opened(place, entry.key) as descriptor:
+        now, trusted = _settled(descriptor, entry.key)
+        content = FileContent(place, now, trusted, content_type_of(path_of(entry.key)))
+        if now.size <= SMALL_BYTES:
+            content.data = _exactly(descriptor, now.size)
+            content.checksum = hashlib.md5(content.data, usedforsecurity=False).hexdigest()
+        if is_picture(content.content_type):
+            header = content.data if content.data is not None else os.pread(descriptor, HEADER_BYTES, 0)
+            content.dimensions = dimensions_of(header, content.content_type)
+        if _stat(descriptor, entry.key) != now:
+            raise SourceChanged("it changed while it was read")
+        return content
+
+
+class _Reading:
+    """One pass over a large file, a piece a call, each call in some thread. `close` waits for a call under way."""
+
+    def __init__(self, place: Place, entry: LocalEntry) -> None:
+        self._place = place
+        self._entry = entry
+        self._left = entry.size
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._descriptor = -1
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def next(self) -> tuple[bytes, str | None]:
+        """The next piece, and with the last one the checksum. The file is looked at after every read: what was read
+        is what it was at the first look, or SourceChanged."""
+        with self._lock, _reading(self._entry.key):
+            if self._closed:
+                return b"", None
+            if self._descriptor < 0:
+                self._descriptor = _open(self._place, self._entry.key)
+            piece = _exactly(self._descriptor, min(CHUNK_BYTES, self._left))
+            if _stat(self._descriptor, self._entry.key) != self._entry:
+                raise SourceChanged("it changed while it was read")
+            self._digest.update(piece)
+            self._left -= len(piece)
+            return piece, None if self._left else self._digest.hexdigest()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+
+def unprovable_for_ns(entry: LocalEntry, now_ns: int) -> int:
+    """How long until a reading of the file proves anything later, 0 if one does now.
+
+    A change within the clock's grain of the last one leaves the same timestamps. Only the ctime cannot be set, so an
+    mtime counts only where it is about now (filesystems that keep no ctime of their own).
+    """
+    coarse = entry.mtime_ns % 1_000_000_000 == 0 and entry.ctime_ns % 1_000_000_000 == 0
+    grain_ns = COARSE_GRAIN_NS if coarse else GRAIN_NS
+    newest_ns = entry.ctime_ns
+    if abs(entry.mtime_ns - now_ns) <= grain_ns:
+        newest_ns = max(newest_ns, entry.mtime_ns)
+    return max(0, newest_ns + grain_ns + 1 - now_ns)
+
+
+def _settled(descriptor: int, key: bytes) -> tuple[LocalEntry, bool]:
+    """The file's stat and whether it proves anything; a file changed this very moment is given the moment to pass."""
+    now = _stat(descriptor, key)
+    wait_ns = unprovable_for_ns(now, time.time_ns())
+    if 0 < wait_ns <= COARSE_GRAIN_NS:
+        time.sleep(wait_ns / 1e9)
+        now = _stat(descriptor, key)
+    return now, unprovable_for_ns(now, time.time_ns()) == 0
+
+
+@contextmanager
+def _reading(key: bytes) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SourceChanged("it is gone") from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise SourceChanged("it is a symlink now") from error
+        raise Unreadable(f"cannot read {path_of(key)!r}: {error.strerror}") from error
+
+
+@contextmanager
+def _opened(place: Place, key: bytes) -> Iterator[int]:
+    descriptor = _open(place, key)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open(place: Place, key: bytes) -> int:
+    """Not blocking on a FIFO, not following what has become a symlink since the scan, at whatever level."""
+    path = place.path(key)
+    no_follow = 0 if place.follow_symlinks else os.O_NOFOLLOW
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | no_follow)
+    if not _is_confined(descriptor, path, place):
+        os.close(descriptor)
+        raise SourceChanged("a directory on its way was replaced by a symlink")
+    return descriptor
+
+
+def _is_confined(descriptor: int, path: bytes, place: Place) -> bool:
+    """One system call where /proc tells what was opened, a look at every directory on the way where it does not."""
+    try:
+        opened = os.readlink(b"/proc/self/fd/%d" % descriptor)
+    except OSError:
+        opened = b""
+    if opened == path or (place.follow_symlinks and is_inside(opened, place.root)):
+        return True
+    real = os.path.realpath(path)
+    if not is_inside(real, place.root) or (real != path and not place.follow_symlinks):
+        return False
+    return os.path.samestat(os.lstat(real), os.fstat(descriptor))
+
+
+def _stat(descriptor: int, key: bytes) -> LocalEntry:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceChanged("it is no regular file any more")
+    return LocalEntry(key, Kind.FILE, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _exactly(descriptor: int, size_bytes: int) -> bytes:
+    data = os.read(descriptor, size_bytes)
+    while len(data) < size_bytes:
+        more = os.read(descriptor, size_bytes - len(data))
+        if not more:
+            raise SourceChanged("it became shorter while it was read")
+        data += more
+    return data

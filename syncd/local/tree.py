@@ -1,0 +1,133 @@
+"""The source directory as `ports.LocalTree`.
+
+Put together by `app`, used by `engine`. Owns the directory's resolved path and the filter, both pinned by a scan, so
+that one run looks at one directory by one set of rules. Never writes, never follows anything out of the source.
+"""
+
+# ruff: noqa: PTH116, PTH123
+# Paths are bytes here, as the kernel has them; pathlib knows only str.
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from syncd.core.filters import Filter, ignore_lines
+from syncd.core.model import Fingerprint, LocalEntry, SourceIdentity
+from syncd.core.paths import key_of
+from syncd.errors import ConfigurationError, SourceMissing
+from syncd.local.content import FileContent, Place, read_file
+from syncd.local.walk import Identity, Walk, identity_of, is_inside, source_missing
+
+IGNORE_FILE = ".syncdignore"
+
+
+class Tree:
+    """`include` and `exclude` are gitignore patterns; a `.syncdignore` at the top adds to `exclude`. `left_out` are
+    paths that are not part of the source though they may lie in it. Raises ConfigurationError for a bad pattern."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        follow_symlinks: bool = False,
+        left_out: Collection[Path] = (),
+    ) -> None:
+        self._given = root
+        self._include = tuple(include)
+        self._exclude = tuple(exclude)
+        self._left_out = tuple(left_out)
+        self._follow = follow_symlinks
+        self._configured = self._rules = Filter(self._include, self._exclude)
+        self._scanned: Identity | None = None
+        self._pin()
+
+    def identity(self) -> SourceIdentity:
+        try:
+            status = os.stat(self._given)
+            if not stat.S_ISDIR(status.st_mode):
+                raise SourceMissing(f"the source {str(self._given)!r} is not a directory")
+            return SourceIdentity(os.statvfs(self._given).f_fsid, status.st_ino)
+        except OSError as error:
+            raise source_missing(self._given, error) from error
+
+    def scan(self) -> Iterator[LocalEntry]:
+        """See `ports.LocalTree`. With include patterns every directory is searched, but only those that are wanted
+        themselves are in it; the others are implied by the files in them. What is not to be decided on is in it even
+        if only something below it could be wanted. Raises SourceMissing also when the source was replaced or became
+        unreadable meanwhile, and when its ignore file cannot be read; ConfigurationError for a bad pattern there."""
+        self._pin()
+        self._rules = self._load_rules()
+        self._scanned = identity_of(self._place.root)
+        walk = Walk(self._place.root, rules=self._rules, follow_symlinks=self._follow, hidden=self._hidden)
+        return walk.entries()
+
+    def wants(self, path: str, *, directory: bool) -> bool:
+        """Whether the rules of the last scan let the path in."""
+        return not self._is_hidden(path) and (not self._rules.active or self._rules.wants(path, directory=directory))
+
+    def excludes(self, path: str, *, directory: bool) -> bool:
+        """Whether the rules of the last scan keep the path out whatever is included."""
+        return self._is_hidden(path) or (self._rules.active and self._rules.excludes(path, directory=directory))
+
+    def exists(self, path: str) -> bool:
+        """Whether anything is at the path now. Without the source that was scanned nothing is known to be absent."""
+        try:
+            os.lstat(self._place.path(key_of(path)))
+        except (FileNotFoundError, NotADirectoryError):
+            return self._scanned is None or self._scanned != identity_of(self._place.root)
+        except OSError:
+            return True
+        return True
+
+    async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
+        content = await self.read(entry)
+        if content.data is None:
+            async for _ in content.chunks():
+                pass
+        return content.fingerprint
+
+    async def read(self, entry: LocalEntry) -> FileContent:
+        """What is at the entry's path now, which may be newer than the entry: `Content.entry` says what was read."""
+        return await asyncio.get_running_loop().run_in_executor(None, read_file, self._place, entry)
+
+    def _is_hidden(self, path: str) -> bool:
+        key = key_of(path)
+        return any(key == hidden or key.startswith(hidden + b"\0") for hidden in self._hidden)
+
+    def _pin(self) -> None:
+        root = os.path.realpath(os.fsencode(self._given))
+        left_out = [os.path.realpath(os.fsencode(path)) for path in self._left_out]
+        if root in left_out:
+            raise ConfigurationError(f"the source {str(self._given)!r} cannot be syncd's own state directory")
+        inside = [path[len(root.rstrip(b"/")) + 1 :] for path in left_out if is_inside(path, root)]
+        self._place = Place(root, self._follow)
+        self._hidden = frozenset([key_of(IGNORE_FILE), *(path.replace(b"/", b"\0") for path in inside)])
+
+    def _load_rules(self) -> Filter:
+        lines = ignore_lines(self._ignore_text())
+        if not lines:
+            return self._configured
+        try:
+            return Filter(self._include, [*self._exclude, *lines])
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._given / IGNORE_FILE}: {error}") from error
+
+    def _ignore_text(self) -> str:
+        """Unknown is not empty: without it, what it leaves out would be uploaded."""
+        path = self._place.path(key_of(IGNORE_FILE))
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, encoding="utf-8", errors="surrogateescape") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise SourceMissing(f"{str(self._given / IGNORE_FILE)!r} is not a file")
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        except OSError as error:
+            raise SourceMissing(f"{str(self._given / IGNORE_FILE)!r} cannot be read: {error.strerror}") from error
