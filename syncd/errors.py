@@ -8,19 +8,30 @@ from __future__ import annotations
 
 
 class SyncdError(Exception):
-    """What syncd can say in one sentence to the person who runs it."""
+    """What syncd can say in one sentence to the person who runs it.
+
+    `exit_code` is what a run ends with that could not go on because of it (contract: the table of exit codes).
+    """
+
+    exit_code = 1
 
 
 class ConfigurationError(SyncdError):
     """Bad usage or configuration: nothing was contacted, nothing changed (exit 2)."""
 
+    exit_code = 2
+
 
 class StateError(SyncdError):
     """The state database cannot be used as it is, for example because a newer syncd wrote it (exit 2)."""
 
+    exit_code = 2
+
 
 class JobLocked(SyncdError):
     """Another syncd is already running this job (exit 6)."""
+
+    exit_code = 6
 
 
 class LocalError(SyncdError):
@@ -30,9 +41,13 @@ class LocalError(SyncdError):
 class SourceMissing(LocalError):
     """The source directory is missing, unreadable or not a directory (exit 7)."""
 
+    exit_code = 7
+
 
 class SourceForeign(LocalError):
     """The source is on another filesystem than at the last sync (exit 7)."""
+
+    exit_code = 7
 
 
 class Unreadable(LocalError):
@@ -50,6 +65,8 @@ class RemoteError(SyncdError):
 class Unauthorized(RemoteError):
     """The credentials are refused, or there is no such application: the job halts (exit 4)."""
 
+    exit_code = 4
+
 
 class NotFound(RemoteError):
     """The record is not there (any more): the world moved on."""
@@ -65,6 +82,8 @@ class Rejected(RemoteError):
 
 class Transient(RemoteError):
     """Kept failing in a way that may pass; the operation may or may not have taken effect."""
+
+    exit_code = 5
 
 
 class RemoteDead(Transient):
