@@ -1,1 +1,10 @@
-"""One module per file API behind the `Remote` port, on one HTTP transport with its limits and retries."""
+"""One module per file API behind the `Remote` port, on one HTTP transport with its limits and retries.
+
+For every configured account an `Account`; for every job on it a `Traffic` and a `Losant`. Nothing else is for others.
+"""
+
+from syncd.remotes.account import Account
+from syncd.remotes.losant import Losant
+from syncd.remotes.transport import Traffic
+
+__all__ = ["Account", "Losant", "Traffic"]

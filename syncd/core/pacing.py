@@ -1,0 +1,72 @@
+"""The arithmetic of how fast requests may start: additive increase, multiplicative decrease, and pauses asked for.
+
+Used by `remotes.limits`, which brings the clock and waits. A rate and not a window is adapted, because a remote that
+allows ten requests a second answers each of them in milliseconds. Latency decides nothing: it rises whenever an
+upload fills the link.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+DECREASE = 0.7
+SLOWEST_PER_S = 0.5
+SLACK_S = 0.05
+"""How far starts may bunch up: a timer's own lateness must not lower the rate."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """`cap_per_s`: the most starts a second that the configuration allows, infinity for no such limit."""
+
+    cap_per_s: float = math.inf
+    rate_per_s: float = math.inf
+    """What the remote allows as far as is known; infinity until it throttled for the first time."""
+    _step_per_s: float = 1.0
+    _next_s: float = -math.inf
+    _resume_s: float = -math.inf
+    _decreased_s: float = -math.inf
+    _window_s: float = -math.inf
+    _started: int = 0
+    _observed_per_s: float = 0.0
+
+    def reserve_s(self, now_s: float) -> float:
+        """Take the next start; returns how long it has to wait, in seconds."""
+        self._observe(now_s)
+        wait_s = self.paused_s(now_s)
+        allowed_per_s = min(self.rate_per_s, self.cap_per_s)
+        if math.isinf(allowed_per_s):
+            return wait_s
+        start_s = max(self._next_s, now_s - SLACK_S, self._resume_s)
+        self._next_s = start_s + 1.0 / allowed_per_s
+        return max(wait_s, start_s - now_s, 0.0)
+
+    def paused_s(self, now_s: float) -> float:
+        """How long the remote asked to be left alone, in seconds from now."""
+        return max(0.0, self._resume_s - now_s)
+
+    def throttled(self, *, started_s: float, now_s: float, retry_after_s: float) -> None:
+        """An answer said 429 or 503. Requests that were under way at the last decrease do not decrease again."""
+        self._resume_s = max(self._resume_s, now_s + retry_after_s)
+        if started_s < self._decreased_s:
+            return
+        current_per_s = min(self.rate_per_s, self.cap_per_s, self._observed(now_s))
+        self.rate_per_s = max(SLOWEST_PER_S, current_per_s * DECREASE)
+        self._step_per_s = max(1.0, current_per_s * 0.05)
+        self._decreased_s = now_s
+
+    def succeeded(self) -> None:
+        """Adds `_step_per_s` for about every second in which the whole rate was used."""
+        if not math.isinf(self.rate_per_s):
+            self.rate_per_s += self._step_per_s / max(self.rate_per_s, 1.0)
+
+    def _observe(self, now_s: float) -> None:
+        if now_s - self._window_s >= 1.0:
+            self._observed_per_s = self._started / (now_s - self._window_s)
+            self._window_s, self._started = now_s, 0
+        self._started += 1
+
+    def _observed(self, now_s: float) -> float:
+        """Starts a second lately; a window that has just begun says too little."""
+        return max(self._observed_per_s, self._started / max(now_s - self._window_s, 0.25))

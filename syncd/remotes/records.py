@@ -1,0 +1,174 @@
+"""What Losant says about files, decoded, and where its records are as paths below the destination.
+
+Used by `listing`, `losant` and `uploads`. Sends nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from syncd.core.model import Kind, RemoteEntry, Status
+from syncd.core.paths import SEPARATOR, join, name_of, path_of
+from syncd.errors import Rejected
+
+BAD_NAME = b"\xff"
+"""Begins the name under which a record is shown that no local path can stand for; no local UTF-8 name has it."""
+
+STATUSES = {
+    "completed": Status.COMPLETED,
+    "pending": Status.PENDING,
+    "moving": Status.LEAVING,
+    "deleting": Status.LEAVING,
+}
+_HEX = frozenset("0123456789abcdef")
+_MAX_KNOWN_DIRECTORIES = 50_000
+
+
+class Upload(msgspec.Struct, gc=False):
+    """The form of a create or patch answer. The order of `fields` is the order in which they are sent."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class Record(msgspec.Struct, rename="camel", gc=False):
+    """A file or directory as the API tells it; what else is in it is ignored."""
+
+    id: str
+    name: str
+    parent_directory: str = "/"
+    type: str = "file"
+    status: str | None = None
+    file_size: int | None = None
+    s3etag: str | None = None
+    last_updated: str | None = None
+    move_into_id: str | None = None
+    upload: Upload | None = None
+
+    @property
+    def leaving(self) -> bool:
+        return STATUSES.get(self.status or "") is Status.LEAVING
+
+
+class Page(msgspec.Struct, rename="camel", gc=False):
+    """One page of a listing. What counts is how many items came, not what the server says that a page holds."""
+
+    items: list[Record]
+    total_count: int
+
+
+decode_record = msgspec.json.Decoder(Record).decode
+decode_page = msgspec.json.Decoder(Page).decode
+
+
+class Target(NamedTuple):
+    """Where a path is on the remote: `parent` with its slash at the end."""
+
+    parent: str
+    name: str
+
+    def is_of(self, record: Record) -> bool:
+        return record.name == self.name and slashed(record.parent_directory) == self.parent
+
+
+class _Directory(NamedTuple):
+    """The key of a remote directory below the destination. `bad`: it cannot be a local directory, and the key is that
+    of the nearest one above it that can."""
+
+    key: bytes
+    prefix: bytes
+    bad: bool
+
+
+class Place:
+    """The destination directory within the application."""
+
+    def __init__(self, directory: str) -> None:
+        self.prefix = f"/{directory}/" if directory else "/"
+        self._known: dict[str, _Directory | None] = {}
+
+    def directory(self, path: str) -> str:
+        """The remote directory of a path that is a directory."""
+        return f"{self.prefix}{path}/" if path else self.prefix
+
+    def target(self, path: str) -> Target:
+        """Where to put a path. Raises Rejected for one that JSON cannot hold."""
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise Rejected("the name is not UTF-8") from None
+        parent, _, name = path.rpartition("/")
+        return Target(self.directory(parent), name)
+
+    def is_good(self, record: Record) -> bool:
+        """Whether a local path can stand for the record."""
+        entry = self.entry(record)
+        return entry is not None and not name_of(entry.key).startswith(BAD_NAME)
+
+    def path(self, record: Record) -> str | None:
+        """The path of a record, None for one that is not below the destination."""
+        entry = self.entry(record)
+        return None if entry is None else path_of(entry.key)
+
+    def entry(self, record: Record) -> RemoteEntry | None:
+        return next(iter(self.entries((record,))), None)
+
+    def entries(self, records: list[Record] | tuple[Record, ...]) -> list[RemoteEntry]:
+        """Those of `records` that are below the destination."""
+        known = self._known
+        found = []
+        for record in records:
+            parent = record.parent_directory
+            place = known[parent] if parent in known else self._learn(parent)
+            if place is None:
+                continue
+            name = record.name
+            if place.bad or not name or name in (".", "..") or "/" in name or "\0" in name:
+                key = join(place.key, BAD_NAME + record.id.encode())
+            else:
+                key = place.prefix + name.encode()
+            status = STATUSES.get(record.status or "", Status.PENDING)
+            if record.type == "directory":
+                kind, checksum = Kind.DIRECTORY, None
+                status = Status.LEAVING if status is Status.LEAVING else Status.COMPLETED
+            else:
+                kind, checksum = Kind.FILE, md5_of(record.s3etag) if status is Status.COMPLETED else None
+            found.append(
+                RemoteEntry(key, kind, record.file_size or 0, checksum, record.id, status, record.last_updated or "")
+            )
+        return found
+
+    def _learn(self, parent: str) -> _Directory | None:
+        if len(self._known) >= _MAX_KNOWN_DIRECTORIES:
+            self._known.clear()
+        self._known[parent] = place = self._locate(slashed(parent))
+        return place
+
+    def _locate(self, parent: str) -> _Directory | None:
+        if not parent.startswith(self.prefix):
+            return None
+        rest = parent[len(self.prefix) : -1]
+        parts = rest.split("/") if rest else []
+        good = []
+        for part in parts:
+            if part in ("", ".", "..") or "\0" in part:
+                break
+            good.append(part.encode())
+        key = SEPARATOR.join(good)
+        return _Directory(key, key + SEPARATOR if key else b"", bad=len(good) < len(parts))
+
+
+def slashed(directory: str) -> str:
+    """A directory as the API keeps it: a slash at both ends."""
+    inner = directory.removeprefix("/").removesuffix("/")
+    return f"/{inner}/" if inner else "/"
+
+
+def md5_of(etag: str | None) -> str | None:
+    """The md5 that an etag is, None for none and for what is no md5 (a multipart upload's has a `-N` suffix)."""
+    if etag is None:
+        return None
+    text = etag.strip('"').lower()
+    return text if len(text) == 32 and _HEX.issuperset(text) else None
