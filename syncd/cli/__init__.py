@@ -1,0 +1,188 @@
+"""The command line: arguments to what is to be done, what came of it to output and exit code.
+
+Called as the `syncd` script and by `python -m syncd`. Imports only click until it knows what is wanted: `--help`
+and `--version` are quick. It decides nothing about files; writes results to standard output, all else to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from syncd import __version__
+from syncd.cli import arguments, commands
+from syncd.errors import ConfigurationError, SyncdError
+from syncd.telemetry import streams
+
+LATER = frozenset(
+    {"apply", "approve", "check", "history", "pause", "pull", "rescan", "restore", "resume", "status", "wait", "why"}
+)
+"""Commands that are promised and not built."""
+
+_EXIT_HELP = """\b
+Exit codes: 0 all is on the destination, 1 some files failed, 2 usage or
+configuration, 3 deletions held, 4 credentials refused, 5 remote unreachable,
+6 already running, 7 source missing or foreign, 130/143 interrupted."""
+
+
+def main() -> NoReturn:
+    """The `syncd` script: runs the command line and exits with its code."""
+    streams.secure()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """Does what the arguments say and returns the exit code; every failure has been said when this returns."""
+    try:
+        command, rest = _command_of(list(words))
+        name = "syncd" if command is ROOT else f"syncd {command.name}"
+        result: object = command.main(rest, prog_name=name, standalone_mode=False)
+    except click.ClickException as error:
+        streams.say_error(f"{error.format_message()} (syncd --help tells how)")
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        streams.say_error("interrupted")
+        return 130
+    except SyncdError as error:
+        streams.say_error(str(error))
+        return error.exit_code
+    except Exception as error:
+        return _internal_error(error, shown=_verbosity(words) > 1)
+    return result if isinstance(result, int) else 0
+
+
+def _internal_error(error: Exception, *, shown: bool) -> int:
+    if shown:
+        import traceback
+
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            streams.say(line)
+    hint = "" if shown else " (-v -v shows where)"
+    streams.say_error(f"internal error: {type(error).__name__}: {error}{hint}")
+    return 1
+
+
+def _verbosity(words: Sequence[str]) -> int:
+    short = sum(word.count("v") for word in words if word.startswith("-v") and not word.strip("-v"))
+    return short + sum(word == "--verbose" for word in words)
+
+
+def _command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that the first word names, wherever options stand, and the arguments without that word."""
+    parameters = [parameter for command in (ROOT, *COMMANDS.values()) for parameter in command.params]
+    options = {id(parameter): parameter for parameter in parameters if isinstance(parameter, click.Option)}
+    scout = click.Command("syncd", params=[*options.values()], context_settings=arguments.CONTEXT)
+    context = click.Context(scout, allow_interspersed_args=False, ignore_unknown_options=True, resilient_parsing=True)
+    rest = scout.make_parser(context).parse_args(list(words))[1]
+    leading = words[: len(words) - len(rest)]
+    if not rest or "--" in leading:
+        return ROOT, words
+    word = rest[0]
+    if word in LATER:
+        raise ConfigurationError(f"syncd {word} is not available in this version")
+    return (COMMANDS[word], leading + rest[1:]) if word in COMMANDS else (ROOT, words)
+
+
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        streams.write_result(f"syncd {__version__}\n")
+        context.exit()
+
+
+class _Root(click.Command):
+    """`syncd` itself: its help also lists the commands."""
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "[OPTIONS] --once [JOB ...]")
+        formatter.write_usage(ctx.command_path, "[OPTIONS] [--once] SOURCE DESTINATION", prefix="       ")
+        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS] ...", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(200)) for name, command in COMMANDS.items()])
+        super().format_options(ctx, formatter)
+
+
+def _words() -> click.Argument:
+    return click.Argument(["words"], nargs=-1, metavar="[JOB ... | SOURCE DESTINATION]")
+
+
+ROOT = _Root(
+    "syncd",
+    callback=commands.mirror,
+    context_settings=arguments.CONTEXT,
+    help="Mirror local directories onto Losant files and Losant private files. A DESTINATION is REMOTE:/dir of the "
+    "configuration, losant://APPLICATION_ID/dir, losant-private://APPLICATION_ID/dir or, to try without an account, "
+    "sandbox:/dir.",
+    epilog=_EXIT_HELP,
+    params=[
+        arguments.flag("--once", "Mirror once, then exit: the JOBs named, or all."),
+        arguments.flag("--dry-run", "Show what would be done, and do nothing (as plan)."),
+        arguments.JSON,
+        *arguments.JOB,
+        *arguments.COMMON,
+        arguments.NO_PROGRESS,
+        click.Option(
+            ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+        ),
+        _words(),
+    ],
+)
+
+COMMANDS = {
+    "plan": click.Command(
+        "plan",
+        callback=commands.plan,
+        context_settings=arguments.CONTEXT,
+        help="Show what --once would do, and why, and do nothing.",
+        params=[arguments.JSON, *arguments.JOB, *arguments.COMMON, arguments.NO_PROGRESS, _words()],
+    ),
+    "ls": click.Command(
+        "ls",
+        callback=commands.list_destination,
+        context_settings=arguments.CONTEXT,
+        help="List a destination: size, modified, checksum, path.",
+        params=[
+            arguments.flag("-R", "Everything below, not only the directory itself.", "--recursive"),
+            arguments.JSON,
+            *arguments.ACCOUNT,
+            *arguments.COMMON,
+            click.Argument(["destination"]),
+        ],
+    ),
+    "config": click.Command(
+        "config",
+        callback=commands.config,
+        context_settings=arguments.CONTEXT,
+        help="Print the effective configuration and where each value comes from, secrets masked.",
+        params=[arguments.JSON, *arguments.JOB, *arguments.COMMON],
+    ),
+    "init": click.Command(
+        "init",
+        callback=commands.init,
+        context_settings=arguments.CONTEXT,
+        help="Write a commented starter configuration to PATH (./syncd.toml); never overwrites.",
+        params=[click.Argument(["path"], type=arguments.FILE, default=Path("syncd.toml"))],
+    ),
+    "sandbox": click.Command(
+        "sandbox",
+        callback=commands.sandbox,
+        context_settings=arguments.CONTEXT,
+        help="Serve a local Losant-compatible API for trying and testing.",
+        params=[
+            click.Option(
+                ["--listen"],
+                default="127.0.0.1:8080",
+                metavar="ADDR:PORT",
+                show_default=True,
+            ),
+            click.Option(["--data"], type=arguments.FILE, metavar="DIR", help="Where its files are kept."),
+            click.Option(["--knob"], multiple=True, metavar="NAME=VALUE", help="A fault; repeatable."),
+            *arguments.COMMON,
+        ],
+    ),
+}

@@ -1,0 +1,48 @@
+"""The options of the command line, in the groups in which commands share them.
+
+Used by `syncd.cli` to build its commands. Parses nothing itself; what a value means is for `settings` to say.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def flag(name: str, text: str, *more: str) -> click.Option:
+    return click.Option([name, *more], is_flag=True, help=text)
+
+
+FILE = click.Path(path_type=Path)
+COMMON = [
+    click.Option(["--config"], type=FILE, metavar="FILE", help="The configuration file."),
+    click.Option(["--state-dir"], metavar="DIR", help="Where what is known of earlier runs is kept."),
+    click.Option(["--log-format"], type=click.Choice(["auto", "console", "json"]), help="How the log is written."),
+    click.Option(["-v", "--verbose"], count=True, help="Log more: every file; twice, also where errors come from."),
+    click.Option(["-q", "--quiet"], count=True, help="Log less: only warnings; twice, only errors."),
+]
+ACCOUNT = [
+    click.Option(["--token-file"], metavar="FILE", help="A file with the remote's token (else $SYNCD_TOKEN)."),
+    click.Option(["--api-url"], metavar="URL", help="The API's address, for a private installation."),
+]
+JSON = flag("--json", "Write the result to standard output as JSON.")
+NO_PROGRESS = flag("--no-progress", "No progress bar, also on a terminal.")
+JOB = [
+    click.Option(
+        ["--delete"],
+        type=click.Choice(["never", "tracked", "mirror"]),
+        help="What may be deleted on the destination: nothing, what syncd put or adopted there, all the source lacks.",
+    ),
+    click.Option(["--max-delete"], metavar="N|N%", help="More deletions than this are held, not done."),
+    click.Option(
+        ["--include"], multiple=True, metavar="GLOB", help="Only what matches (gitignore pattern); repeatable."
+    ),
+    click.Option(["--exclude"], multiple=True, metavar="GLOB", help="Not what matches; repeatable."),
+    click.Option(["--workers"], type=click.IntRange(1, 256), metavar="N", help="How many transfers at once."),
+    flag("--checksum", "Read every file: trust no size and time."),
+    flag("--accept-source", "The source was moved to another filesystem on purpose."),
+    *ACCOUNT,
+]
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

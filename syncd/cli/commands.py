@@ -1,0 +1,186 @@
+"""What each command does, given its parsed options: from settings through `app` to output and exit code.
+
+Called by `syncd.cli`. Everything beyond click is imported where it is used, so that a command pays only for itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from syncd.errors import ConfigurationError, SyncdError
+from syncd.telemetry import streams
+
+if TYPE_CHECKING:
+    from syncd.core.model import JobReport
+    from syncd.settings import Loaded, Options
+    from syncd.telemetry.console import Voice
+
+
+def mirror(**given: Any) -> int:
+    """`syncd --once`, a pair, and with --dry-run what `plan` does."""
+    words: tuple[str, ...] = given["words"]
+    if given["dry_run"]:
+        return plan(**given)
+    pair = len(words) == 2 and ":" in words[1]
+    if not given["once"] and not pair:
+        _refuse_without_once(words, given)
+    try:
+        reports = _synchronize(words, given)
+    except SyncdError as error:
+        if given["json"]:
+            _write_json(_report([], error.exit_code))
+        raise
+    from syncd.telemetry.report import exit_of
+
+    code = exit_of(reports)
+    written = not given["json"] or _write_json(_report(reports, code))
+    return code if written else code or 1
+
+
+def _refuse_without_once(words: tuple[str, ...], given: dict[str, Any]) -> NoReturn:
+    if not words:
+        raise ConfigurationError(
+            "the daemon is not available in this version; `syncd --once` mirrors every job, `syncd --help` tells more"
+        )
+    from syncd import settings
+
+    options = _options(given)
+    settings.job_specs(words, settings.load(options), options)
+    raise ConfigurationError(f"to mirror {', '.join(words)} once, say `syncd --once {' '.join(words)}`")
+
+
+def _synchronize(words: tuple[str, ...], given: dict[str, Any]) -> list[JobReport]:
+    from syncd import settings
+
+    options = _options(given)
+    loaded = settings.load(options)
+    specs = settings.job_specs(words, loaded, options)
+    from syncd.app import synchronize
+
+    with _voice(loaded, given) as voice:
+        reports = synchronize(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
+    voice.summarize(reports)
+    return reports
+
+
+def _report(reports: list[JobReport], code: int) -> object:
+    from syncd.telemetry.report import report_data
+
+    return report_data(reports, exit_code=code)
+
+
+def plan(**given: Any) -> int:
+    """What `--once` would do, as a table or as JSON."""
+    from syncd import settings
+    from syncd.telemetry.report import exit_of, plan_data, plan_lines
+    from syncd.telemetry.text import Paint, has_colour
+
+    options = _options(given)
+    loaded = settings.load(options)
+    specs = settings.job_specs(given["words"], loaded, options)
+    from syncd.app import preview
+
+    with _voice(loaded, given) as voice:
+        plans = preview(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
+    if given["json"]:
+        written = _write_json(plan_data(plans))
+        for report, _ in plans:
+            if report.error:
+                streams.say_error(f"{report.job}: {report.error}")
+    else:
+        paint = Paint(on=has_colour(sys.stdout))
+        lines = [line for report, plan in plans for line in plan_lines(report, plan, paint)]
+        written = streams.write_result("".join(f"{line}\n" for line in lines))
+    code = exit_of(report for report, _ in plans)
+    return code if written else code or 1
+
+
+def list_destination(**given: Any) -> int:
+    """The records of one destination directory."""
+    from syncd import settings
+    from syncd.telemetry.report import listing_data, listing_lines
+
+    options = _options(given)
+    loaded = settings.load(options)
+    remote, directory = settings.destination(given["destination"], loaded, options)
+    from syncd import app
+
+    state_dir = settings.state_directory(loaded)
+    entries = app.list_destination(remote, directory, recursive=given["recursive"], state_dir=state_dir)
+    if given["json"]:
+        return 0 if _write_json(listing_data(entries)) else 1
+    return 0 if streams.write_result("".join(f"{line}\n" for line in listing_lines(entries))) else 1
+
+
+def config(**given: Any) -> int:
+    """The effective configuration; contacts nothing."""
+    from syncd import settings
+    from syncd.settings import show
+
+    loaded = settings.load(_options(given))
+    written = _write_json(show.as_data(loaded)) if given["json"] else streams.write_result(show.as_toml(loaded))
+    return 0 if written else 1
+
+
+def init(path: Path) -> int:
+    """Write the commented starter configuration, unless something is there."""
+    from importlib.resources import files
+
+    text = files("syncd.settings").joinpath("starter.toml").read_text("utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigurationError(f"{path} is there already and was left as it is") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
+    streams.say(f"wrote {path}: edit it, then look at `syncd config` and `syncd plan`")
+    return 0
+
+
+def sandbox(**given: Any) -> int:
+    """Serve the embedded API until interrupted."""
+    from syncd import settings
+
+    data: Path = given["data"] or settings.state_directory(settings.load(_options(given))) / "sandbox"
+    from syncd.app import run_sandbox
+
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with contextlib.suppress(KeyboardInterrupt):
+        run_sandbox(given["listen"], data, given["knob"], started=lambda server: _introduce(server.url, data))
+    return 0
+
+
+def _introduce(url: str, data: Path) -> None:
+    """How to use the sandbox; its token is no secret."""
+    from syncd.sandbox import APPLICATION_ID, TOKEN
+
+    streams.write_result(
+        f"sandbox: {url}\napplication id: {APPLICATION_ID}\ntoken: {TOKEN}\ndata: {data}\n"
+        f"try: SYNCD_TOKEN={TOKEN} syncd --once SOURCE losant://{APPLICATION_ID}/dir --api-url {url}\n"
+    )
+
+
+def _options(given: dict[str, Any]) -> Options:
+    from syncd.settings import Options
+
+    known = {name: given[name] for name in Options.__dataclass_fields__ if name in given}
+    return Options(**known)
+
+
+def _voice(loaded: Loaded, given: dict[str, Any]) -> Voice:
+    from syncd.telemetry.console import Voice
+    from syncd.telemetry.log import is_json, level_of
+
+    log = loaded.settings.log
+    level = level_of(log.level, given["verbose"] - given["quiet"])
+    return Voice(level=level, as_json=is_json(log.format), progress=not given["no_progress"])
+
+
+def _write_json(data: object) -> bool:
+    return streams.write_result(json.dumps(data) + "\n")

@@ -1,0 +1,203 @@
+"""Reads the configuration: options over environment over one TOML file, and remembers where every value came from.
+
+Called by `cli`. Raises ConfigurationError with all problems found, one a line. Contacts nothing and opens no file of
+secrets: those are `tokens`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
+
+from syncd.errors import ConfigurationError
+from syncd.settings.complaints import Key, complaint_of, unknown_variables
+from syncd.settings.schema import Settings
+from syncd.settings.specs import Options
+
+DEFAULT = "default"
+FILE, ENVIRONMENT, OPTION = range(3)
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """`rank`: FILE, ENVIRONMENT or OPTION, each overriding the ones before. `text`: a path, $VARIABLE or --option."""
+
+    rank: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    settings: Settings
+    file: Path | None
+    origins: Mapping[Key, Origin]
+
+    def origin(self, *key: str) -> Origin | None:
+        """Where the value of `key` came from; None: it is the default."""
+        return self.origins.get(key)
+
+    def path(self, text: str, *key: str) -> Path:
+        """The value `text` of `key` as an absolute path: one in a file is relative to that file's directory."""
+        origin = self.origin(*key)
+        inside_file = self.file is not None and origin is not None and origin.rank == FILE
+        base = self.file.absolute().parent if inside_file and self.file else Path.cwd()
+        return base / _expanded(text)
+
+
+def load(options: Options) -> Loaded:
+    """The effective configuration, validated whole; without any file, what environment and defaults make."""
+    file = find_file(options.config)
+    tree: Tree = {}
+    origins: dict[Key, Origin] = {}
+    problems = unknown_variables(os.environ, tuple(Settings.model_fields))
+    from_file = _read_file(file) if file else {}
+    tree = _laid_over(tree, from_file, origins, {key: Origin(FILE, str(file)) for key in _leaves(from_file)})
+    from_environment = _read_environment(problems)
+    tree = _laid_over(tree, from_environment, origins, _variables(from_environment))
+    from_options = _read_options(options, tree)
+    named = {key: Origin(OPTION, f"--{key[-1].replace('_', '-')}") for key in _leaves(from_options)}
+    tree = _laid_over(tree, from_options, origins, named)
+    settings = None
+    try:
+        settings = Settings(**tree)
+    except ValidationError as error:
+        where = {key: origin.text for key, origin in origins.items()}
+        problems += [complaint_of(dict(details), where) for details in error.errors(include_url=False)]
+    if problems or settings is None:
+        raise ConfigurationError("\n".join(problems))
+    return Loaded(settings, file, origins)
+
+
+def find_file(chosen: Path | None) -> Path | None:
+    """The configuration's file: the one chosen by option or $SYNCD_CONFIG, else the first of the usual ones."""
+    named = chosen or (Path(text) if (text := os.environ.get("SYNCD_CONFIG")) else None)
+    if named is not None:
+        return named
+    return next((path for path in usual_files() if _is_there(path)), None)
+
+
+def usual_files() -> list[Path]:
+    home = os.environ.get("XDG_CONFIG_HOME") or str(_expanded("~/.config"))
+    return [Path("syncd.toml"), Path(home) / "syncd" / "syncd.toml", Path("/etc/syncd/syncd.toml")]
+
+
+def state_directory(loaded: Loaded) -> Path:
+    """`state_dir`, else $STATE_DIRECTORY (its first, as systemd may give several), else $XDG_STATE_HOME/syncd."""
+    if loaded.settings.state_dir is not None:
+        return loaded.path(loaded.settings.state_dir, "state_dir")
+    if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(given)
+    return Path(os.environ.get("XDG_STATE_HOME") or _expanded("~/.local/state")) / "syncd"
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(f"{text}: no home directory is known here: set HOME, or give the full path") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
+def _read_file(path: Path) -> Tree:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is not UTF-8 (at byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+
+
+def _read_environment(problems: list[str]) -> Tree:
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError:
+        tables = [f"SYNCD_{field.upper()}" for field in Settings.model_fields if field != "state_dir"]
+        problems += [
+            f"${name}: must be a JSON object; a single setting has a name such as {name}__KEY"
+            for name in tables
+            if name in os.environ
+        ]
+        return {}
+
+
+def _read_options(options: Options, tree: Tree) -> Tree:
+    """What the options say, for every job and remote there is; globs are added to those configured."""
+    top: Tree = {"state_dir": options.state_dir, "log": {"format": options.log_format}}
+    top["remotes"] = {
+        name: {"token_file": options.token_file, "api_url": options.api_url} for name in _tables(tree, "remotes")
+    }
+    top["jobs"] = {
+        name: {
+            "delete": options.delete,
+            "max_delete": options.max_delete,
+            "workers": options.workers,
+            "include": _added(job.get("include"), options.include),
+            "exclude": _added(job.get("exclude"), options.exclude),
+        }
+        for name, job in _tables(tree, "jobs").items()
+    }
+    return _pruned(top)
+
+
+def _tables(tree: Tree, name: str) -> dict[str, Tree]:
+    tables = tree.get(name)
+    return {key: table for key, table in tables.items() if isinstance(table, dict)} if isinstance(tables, dict) else {}
+
+
+def _added(configured: object, more: tuple[str, ...]) -> object:
+    return [*configured, *more] if more and isinstance(configured, list) else list(more) or None
+
+
+def _pruned(tree: Tree) -> Tree:
+    """`tree` without what is None, and without tables left empty by that."""
+    kept = {key: _pruned(value) if isinstance(value, dict) else value for key, value in tree.items()}
+    return {key: value for key, value in kept.items() if value is not None and value != {}}
+
+
+def _laid_over(tree: Tree, upper: Tree, origins: dict[Key, Origin], named: Mapping[Key, Origin]) -> Tree:
+    origins.update(named)
+    return _merged(tree, upper)
+
+
+def _merged(lower: Tree, upper: Tree) -> Tree:
+    result = dict(lower)
+    for key, value in upper.items():
+        below = result.get(key)
+        result[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _leaves(tree: Tree, above: Key = ()) -> Iterator[Key]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key)
+
+
+def _variables(tree: Tree) -> dict[Key, Origin]:
+    """For every leaf the variable that set it: of those whose name is the leaf's or a table's above it, the longest."""
+    names = {tuple(name[6:].lower().split("__")): name for name in os.environ if name.upper().startswith("SYNCD_")}
+    origins = {}
+    for leaf in _leaves(tree):
+        name = next((names[leaf[:depth]] for depth in range(len(leaf), 0, -1) if leaf[:depth] in names), "SYNCD_*")
+        origins[leaf] = Origin(ENVIRONMENT, f"${name}")
+    return origins

@@ -1,0 +1,259 @@
+"""From a validated configuration and the words of the command line to the specs of what is to be done.
+
+Called by `cli`. Raises ConfigurationError. Reads each token once, so that one that is missing is said before anything
+is contacted; contacts nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from syncd.core.model import DeleteMode
+from syncd.errors import ConfigurationError
+from syncd.settings import tokens, values
+from syncd.settings.complaints import did_you_mean, option_complaint
+from syncd.settings.load import Loaded, usual_files
+from syncd.settings.schema import JobSettings, RemoteSettings
+from syncd.settings.specs import JobSpec, Options, RemoteSpec
+
+API_URLS = {"losant": "https://api.losant.com", "losant-private": "https://api.losant.com"}
+
+
+def is_pair(words: Sequence[str]) -> bool:
+    """Whether the words are SOURCE DESTINATION rather than names of jobs."""
+    return len(words) == 2 and ":" in words[1]
+
+
+def job_specs(words: Sequence[str], loaded: Loaded, options: Options) -> list[JobSpec]:
+    """The jobs that the words name, all of the configuration if there are none, or the one of a pair."""
+    check(loaded)
+    specs = [_pair(words, loaded, options)] if is_pair(words) else _named(words, loaded, options)
+    remotes = {spec.remote.name for spec in specs if spec.remote.kind != "sandbox"}
+    if len(remotes) > 1 and (options.token_file or options.api_url):
+        option = "--token-file" if options.token_file else "--api-url"
+        raise ConfigurationError(f"{option} is for one remote, these jobs use {', '.join(sorted(remotes))}")
+    return specs
+
+
+def destination(text: str, loaded: Loaded, options: Options) -> tuple[RemoteSpec, str]:
+    """The remote and the directory that REMOTE:/dir or a URL names."""
+    try:
+        parsed = values.parse_destination(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{text}: a destination {error}") from None
+    if parsed.remote is not None:
+        return _remote(parsed.remote, loaded), parsed.directory
+    assert parsed.kind is not None
+    return _of_url(parsed.kind, parsed.application_id, options), parsed.directory
+
+
+def check(loaded: Loaded) -> None:
+    """What must hold between settings: known remotes, all they need, settle times, no two jobs in one place."""
+    problems = [line for name, remote in loaded.settings.remotes.items() for line in _remote_problems(name, remote)]
+    problems += [line for name, job in loaded.settings.jobs.items() for line in _job_problems(name, job, loaded)]
+    if not problems:
+        problems += _overlaps(loaded)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+
+
+def _remote_problems(name: str, remote: RemoteSettings) -> list[str]:
+    if remote.kind in API_URLS and remote.application_id is None:
+        return [f"remotes.{name}.application_id: is required for kind {remote.kind}"]
+    return []
+
+
+def _job_problems(name: str, job: JobSettings, loaded: Loaded) -> list[str]:
+    problems = []
+    remote = values.parse_destination(job.destination).remote
+    if remote is not None and remote not in loaded.settings.remotes:
+        known = loaded.settings.remotes
+        problems.append(f"jobs.{name}.destination = {job.destination!r}: no such remote{_known(remote, known)}")
+    if values.parse_duration(job.settle) > values.parse_duration(job.settle_max):
+        problems.append(f"jobs.{name}.settle_max = {job.settle_max!r}: must not be less than settle ({job.settle})")
+    return problems
+
+
+def _overlaps(loaded: Loaded) -> list[str]:
+    """A line for each two jobs of which one would write into the other's directory."""
+    places = {name: _place(job, loaded) for name, job in loaded.settings.jobs.items()}
+    return [
+        f"jobs.{one} and jobs.{other}: their destinations overlap "
+        f"({loaded.settings.jobs[one].destination}, {loaded.settings.jobs[other].destination})"
+        for one, other in combinations(places, 2)
+        if places[one][0] == places[other][0] and _nested(places[one][1], places[other][1])
+    ]
+
+
+def _place(job: JobSettings, loaded: Loaded) -> tuple[tuple[str | None, ...], str]:
+    """The account and the directory that a job writes to."""
+    parsed = values.parse_destination(job.destination)
+    if parsed.remote is None:
+        assert parsed.kind is not None
+        return (parsed.kind, API_URLS.get(parsed.kind), parsed.application_id), parsed.directory
+    remote = loaded.settings.remotes[parsed.remote]
+    if remote.kind == "sandbox":
+        return ("sandbox", None, None), parsed.directory
+    return (remote.kind, remote.api_url or API_URLS.get(remote.kind), remote.application_id), parsed.directory
+
+
+def _nested(one: str, other: str) -> bool:
+    return not one or not other or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
+def _named(words: Sequence[str], loaded: Loaded, options: Options) -> list[JobSpec]:
+    jobs = loaded.settings.jobs
+    for word in words:
+        if ":" in word:
+            raise ConfigurationError(f"{word}: a destination must be the second of two words, SOURCE DESTINATION")
+        if word not in jobs:
+            raise ConfigurationError(f"{word}: neither a command nor a job{_known(word, jobs)}")
+    if not jobs:
+        looked = str(loaded.file) if loaded.file else ", ".join(map(str, usual_files()))
+        raise ConfigurationError(f"there is no job to run (looked in {looked}); `syncd init` writes a configuration")
+    return [_job(name, loaded, options) for name in jobs if name in words or not words]
+
+
+def _pair(words: Sequence[str], loaded: Loaded, options: Options) -> JobSpec:
+    """A job of its own, with the options and otherwise the defaults."""
+    text, target = words
+    remote, directory = destination(target, loaded, options)
+    if not text:
+        raise ConfigurationError("the source is an empty word")
+    source = Path(text).absolute()
+    name = source.resolve().name or str(source)
+    given = {
+        "source": str(source),
+        "destination": target,
+        "include": list(options.include),
+        "exclude": list(options.exclude),
+        "delete": options.delete,
+        "max_delete": options.max_delete,
+        "workers": options.workers,
+    }
+    try:
+        job = JobSettings.model_validate({key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(option_complaint(dict(details)) for details in error.errors())) from None
+    return _spec(name, job, source, remote, directory, options=options, named=False)
+
+
+def _job(name: str, loaded: Loaded, options: Options) -> JobSpec:
+    job = loaded.settings.jobs[name]
+    _refuse_unsupported(name, job)
+    remote, directory = destination(job.destination, loaded, options)
+    source = loaded.path(job.source, "jobs", name, "source")
+    return _spec(name, job, source, remote, directory, options=options, named=True)
+
+
+def _spec(
+    name: str,
+    job: JobSettings,
+    source: Path,
+    remote: RemoteSpec,
+    directory: str,
+    *,
+    options: Options,
+    named: bool,
+) -> JobSpec:
+    return JobSpec(
+        name=name,
+        named=named,
+        source=source,
+        remote=remote,
+        directory=directory,
+        include=tuple(job.include),
+        exclude=tuple(job.exclude),
+        delete=DeleteMode(job.delete),
+        max_delete=values.parse_max_delete(job.max_delete),
+        workers=job.workers,
+        follow_symlinks=job.symlinks == "follow",
+        empty_directories=job.empty_directories,
+        drain_s=values.parse_duration(job.drain),
+        verify_checksums=options.checksum,
+        accept_source=options.accept_source,
+    )
+
+
+def _refuse_unsupported(name: str, job: JobSettings) -> None:
+    """What is understood but not built must not be ignored in silence."""
+    wanted = {
+        "trash": job.trash,
+        "bandwidth": job.bandwidth,
+        "on_drift": job.on_drift if job.on_drift != "overwrite" else "",
+        "order": job.order if job.order != "small-first" else "",
+    }
+    for key, value in wanted.items():
+        if value:
+            raise ConfigurationError(f"jobs.{name}.{key} = {value!r}: is not supported by this version")
+
+
+def _remote(name: str, loaded: Loaded) -> RemoteSpec:
+    """A configured remote, its token found and read once."""
+    remote = loaded.settings.remotes.get(name)
+    if remote is None:
+        raise ConfigurationError(f"{name}: no such remote{_known(name, loaded.settings.remotes)}")
+    token = None
+    if _needs_account(remote.kind):
+        token = tokens.tokens_of(loaded).get(name)
+        if token is None:
+            raise ConfigurationError(
+                f"remotes.{name}: has no token: set $SYNCD_TOKEN, or remotes.{name}.token_file, or give --token-file"
+            )
+        token.read()
+    sandbox = remote.kind == "sandbox"
+    return RemoteSpec(
+        name=name,
+        kind=remote.kind,
+        application_id=None if sandbox else remote.application_id,
+        api_url=None if sandbox else remote.api_url or API_URLS[remote.kind],
+        token=token.read if token else None,
+        requests_per_second=remote.requests_per_second,
+        max_connections=remote.max_connections,
+    )
+
+
+def _of_url(kind: str, application_id: str | None, options: Options) -> RemoteSpec:
+    """The account of a destination URL: everything but its token and address has its default."""
+    token, api_url = None, None
+    if _needs_account(kind):
+        token = tokens.of_file(Path(options.token_file)) if options.token_file else tokens.from_environment()
+        if token is None:
+            raise ConfigurationError(f"{kind}://{application_id}: has no token: set $SYNCD_TOKEN or give --token-file")
+        token.read()
+        api_url = _api_url(options) or API_URLS[kind]
+    return RemoteSpec(
+        name=kind,
+        kind=kind,
+        application_id=application_id,
+        api_url=api_url,
+        token=token.read if token else None,
+        requests_per_second=0,
+        max_connections=32,
+    )
+
+
+def _needs_account(kind: str) -> bool:
+    """False for the embedded sandbox. Raises ConfigurationError for a kind that is not built."""
+    if kind == "sandbox":
+        return False
+    if kind not in API_URLS:
+        raise ConfigurationError(f"remotes of kind {kind} are not supported by this version")
+    return True
+
+
+def _api_url(options: Options) -> str | None:
+    try:
+        return values.check_api_url(options.api_url) if options.api_url else None
+    except ValueError as error:
+        raise ConfigurationError(f"--api-url = {options.api_url!r}: {error}") from None
+
+
+def _known(word: str, known: Iterable[str]) -> str:
+    names = list(known)
+    listed = f" (known: {', '.join(names)})" if names else " (none is configured)"
+    return did_you_mean(word, names) or listed

@@ -1,0 +1,73 @@
+"""What configuration comes to: the frozen descriptions of jobs and remotes that `app` builds from.
+
+Made by `resolve`, read by `app` and `cli`. Nothing here reads a file, a variable or a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncd.core.model import DeleteMode, MaxDelete
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSpec:
+    """One account on one file API.
+
+    `token` reads the token anew at each call, so that a rotated file is seen, and raises ConfigurationError naming
+    what is wrong with it. It, `application_id` and `api_url` are None for the embedded sandbox.
+    `requests_per_second` 0: adapt to the remote.
+    """
+
+    name: str
+    kind: str
+    application_id: str | None
+    api_url: str | None
+    token: Callable[[], str] | None
+    requests_per_second: float
+    max_connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One source kept on one destination. `name` is for people; it identifies the job only where it is `named`.
+
+    `source` is absolute, its symlinks unresolved: a `current` link may point elsewhere at the next run. `directory`
+    is "" for the remote's root, else "a/b". `drain_s`: how long transfers in flight may finish after a signal.
+    """
+
+    name: str
+    named: bool
+    source: Path
+    remote: RemoteSpec
+    directory: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    delete: DeleteMode
+    max_delete: MaxDelete
+    workers: int
+    follow_symlinks: bool
+    empty_directories: bool
+    drain_s: float
+    verify_checksums: bool
+    accept_source: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says over file and environment; None or empty: nothing."""
+
+    config: Path | None = None
+    state_dir: str | None = None
+    log_format: str | None = None
+    delete: str | None = None
+    max_delete: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    workers: int | None = None
+    token_file: str | None = None
+    api_url: str | None = None
+    checksum: bool = False
+    accept_source: bool = False
