@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from syncd.sandbox.faults import Fault
 from syncd.sandbox.forms import FormReader, boundary_of
 from syncd.sandbox.knobs import Conditions
 
+HANG_CHECK_S = 0.02
 LARGEST_DOCUMENT_BYTES = 1024 * 1024
 JSON = "application/json; charset=utf-8"
 STORAGE_OPERATIONS = frozenset({"form", "content"})
@@ -76,6 +78,7 @@ class Exchange:
         """Tell a client that waits for it that its body is wanted."""
         if self.request.headers.get("Expect", "").lower() == "100-continue":
             await self.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.request.writer.output_size = 0
 
     async def strike(self, path: str) -> None:
         """Let a fault strike, now that the request's path is known and before it has an effect."""
@@ -83,7 +86,7 @@ class Exchange:
         if fault is None or not fault.strikes_before:
             return
         if fault.kind == "hang":
-            await asyncio.sleep(fault.seconds)
+            await self._hang(fault.seconds)
         elif fault.kind == "reset_before":
             raise ConnectionDropped
         else:
@@ -95,7 +98,7 @@ class Exchange:
         if fault is None or fault.strikes_before:
             return answer
         if fault.kind == "hang":
-            await asyncio.sleep(fault.seconds)
+            await self._hang(fault.seconds)
         elif fault.kind == "status":
             return refuse(self._refusal(fault))
         elif fault.kind == "reset_after":
@@ -113,6 +116,14 @@ class Exchange:
             connection = transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
+
+    async def _hang(self, seconds: float) -> None:
+        """Do nothing for a time, or until the client gives up: then nothing more comes of the request."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self.request.transport is None:
+                raise ConnectionDropped
+            await asyncio.sleep(min(left, HANG_CHECK_S))
 
     async def _send_half(self, answer: web.Response) -> None:
         body = _body(answer)

@@ -26,7 +26,7 @@ class Fault:
 
     `status`: answered with `status` and without effect (with `when="after"`: with its effect).
     `reset_before`, `reset_after`: the connection is reset without, or with, the effect.
-    `hang`: nothing for `seconds`, before or after the effect.
+    `hang`: nothing for `seconds`, before or after the effect; before it, a client that gives up prevents it.
     `truncated`: half of the answer, then the connection ends. `partial`: half of the body, properly framed.
     `garbage`: the right status and a body that is not JSON.
 

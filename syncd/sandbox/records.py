@@ -27,7 +27,7 @@ _ONE: dict[Kind, str] = {"files": "file", "privateFiles": "privateFiles"}
 _TYPE: dict[Kind, str] = {"files": "file", "privateFiles": "privateFile"}
 
 
-class Content(msgspec.Struct, frozen=True, kw_only=True):
+class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The stored bytes of a file: where they are and what they are."""
 
     number: int
@@ -35,7 +35,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     md5: str
 
 
-class Record(msgspec.Struct, kw_only=True, omit_defaults=True, eq=False):
+class Record(msgspec.Struct, kw_only=True, omit_defaults=True, eq=False, gc=False):
     """A file or directory as the API knows it, and what the sandbox needs to know besides.
 
     `content` is what the storage holds now; `size_bytes` and `etag` are what the record says, which follows later.

@@ -7,6 +7,7 @@ rules of the APIs are in the sites that it hands requests to; a further API is a
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Collection
 from email.utils import formatdate
@@ -88,11 +89,18 @@ class Sandbox:
             ),
             shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         )
+        listeners: list[socket.socket] = []
         try:
             await self._runner.setup()
-            await self._listen(host, port, storage_port)
+            ports = (port,) if storage_port is None else (port, storage_port)
+            listeners.extend(_listener(host, each) for each in ports)
+            self._name_addresses(host, [listener.getsockname()[1] for listener in listeners])
             await self._compose()
+            for listener in listeners:
+                await web.SockSite(self._runner, listener).start()
         except BaseException:
+            for listener in listeners:
+                listener.close()
             await self.close()
             raise
 
@@ -167,15 +175,10 @@ class Sandbox:
         """Return when everything answered so far is on disk."""
         await self._store.flush()
 
-    async def _listen(self, host: str, port: int, storage_port: int | None) -> None:
-        assert self._runner is not None
-        await web.TCPSite(self._runner, host, port).start()
-        if storage_port is not None:
-            await web.TCPSite(self._runner, host, storage_port).start()
-        ports = [address[1] for address in self._runner.addresses]
+    def _name_addresses(self, host: str, ports: list[int]) -> None:
         reached = "127.0.0.1" if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         self.url = self._public_url or f"http://{reached}:{ports[0]}"
-        self.storage_url = f"{self.url if storage_port is None else f'http://{reached}:{ports[-1]}'}/storage"
+        self.storage_url = f"{self.url if len(ports) == 1 else f'http://{reached}:{ports[1]}'}/storage"
 
     async def _compose(self) -> None:
         signer = Signer(await asyncio.to_thread(self._store.secret))
@@ -224,6 +227,11 @@ class Sandbox:
         if offset := self._conditions.knobs.clock_offset:
             answer.headers["Date"] = formatdate(time.time() + offset, usegmt=True)
         return answer
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
 
 
 async def _unknown(_: Exchange) -> web.StreamResponse:

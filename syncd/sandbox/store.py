@@ -128,6 +128,7 @@ class Store:
     def drop(self, number: int) -> None:
         """Keep a content no longer, as soon as no committed record speaks of it."""
         self._changes.contents[number] = None
+        self._written(number)
         self._commit_soon()
 
     def file(self, number: int) -> Path:
@@ -190,8 +191,11 @@ class Store:
         self._writing = None
         self._failure = self._failure or done.exception()
         for number, content in changes.contents.items():
-            if content is not None and self._unwritten.pop(number, None) is not None:
-                self._unwritten_bytes -= len(content)
+            if content is not None:
+                self._written(number)
+
+    def _written(self, number: int) -> None:
+        self._unwritten_bytes -= len(self._unwritten.pop(number, b""))
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
