@@ -49,7 +49,7 @@ class Client:
         async with self.session.request(method, url, headers=headers, **how) as response:
             return await read(response)
 
-    async def list(self, **parameters: Any) -> Answer:
+    async def listing(self, **parameters: Any) -> Answer:
         return await self.request("GET", self.collection, params=parameters)
 
     async def create(self, path: str, **more: Any) -> Answer:
@@ -95,7 +95,7 @@ class Client:
         return next(record for record in self.sandbox.records(self.kind) if record.id == record_id)
 
     async def names(self, **parameters: Any) -> list[str]:
-        return [item["name"] for item in (await self.list(**parameters)).json["items"]]
+        return [item["name"] for item in (await self.listing(**parameters)).json["items"]]
 
 
 async def read(response: aiohttp.ClientResponse) -> Answer:

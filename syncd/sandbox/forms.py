@@ -45,6 +45,7 @@ class FormReader:
         self._delimiter = b"\r\n--" + boundary
         self._buffer = b"\r\n"
         self._at = 0
+        self._field_bytes = 0
 
     async def fields(self) -> tuple[list[tuple[str, str]], bool]:
         """The fields before the file, and whether there is a file.
@@ -98,14 +99,19 @@ class FormReader:
     async def _until(self, mark: bytes) -> bytes:
         searched = self._at
         while (end := self._buffer.find(mark, searched)) < 0:
-            if len(self._buffer) - self._at > LONGEST_FIELDS_BYTES:
-                raise FieldsTooLong("the fields before the file are too long")
-            taken = self._at
-            searched = max(taken, len(self._buffer) - len(mark) + 1) - taken
+            searched = max(0, len(self._buffer) - self._at - len(mark) + 1)
+            if searched > LONGEST_FIELDS_BYTES:
+                self._count(searched)
             await self._fill()
         found = self._buffer[self._at : end]
         self._at = end + len(mark)
+        self._count(len(found))
         return found
+
+    def _count(self, field_bytes: int) -> None:
+        self._field_bytes += field_bytes
+        if self._field_bytes > LONGEST_FIELDS_BYTES:
+            raise FieldsTooLong("the fields before the file are too long")
 
     async def _fill(self) -> None:
         more = await self._stream.readany()

@@ -96,13 +96,13 @@ class Signer:
             raise StorageRefusal(403, "SignatureDoesNotMatch", "The signature does not match the policy.")
 
     def _sign(self, date: str, text: bytes) -> str:
-        return hmac.new(_signing_key(self._secret, date), text, hashlib.sha256).hexdigest()
+        return hmac.new(_signing_key(self._secret, date, REGION, "s3"), text, hashlib.sha256).hexdigest()
 
 
 @lru_cache(maxsize=16)
-def _signing_key(secret: str, date: str) -> bytes:
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     key = f"AWS4{secret}".encode()
-    for part in (date, REGION, "s3", "aws4_request"):
+    for part in (date, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
 

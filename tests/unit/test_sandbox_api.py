@@ -183,14 +183,14 @@ async def test_an_upload_whose_record_is_gone_changes_nothing(client: Client) ->
 
 async def test_who_is_let_in(client: Client) -> None:
     client.application = "0" * 24
-    unknown = await client.list()
+    unknown = await client.listing()
     assert (unknown.status, unknown.json) == (404, {"type": "NotFound", "message": "Application was not found"})
     client.token = "w\u00fcrong"
-    for answer in (await client.list(), await client.create("/a"), await client.get("x"), await client.delete("x")):
+    for answer in (await client.listing(), await client.create("/a"), await client.get("x"), await client.delete("x")):
         assert answer.status == 401
         assert answer.json["type"] == "Unauthorized"
     client.sandbox.token = client.token
-    assert (await client.list()).status == 404
+    assert (await client.listing()).status == 404
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
 
 
 async def test_an_empty_listing(client: Client) -> None:
-    page = (await client.list()).json
+    page = (await client.listing()).json
     assert page["items"] == []
     assert (page["count"], page["totalCount"], page["perPage"], page["page"]) == (0, 0, 100, 0)
     assert (page["sortField"], page["sortDirection"]) == ("lastUpdated", "asc")
@@ -32,16 +32,16 @@ async def test_without_a_directory_all_are_listed_and_with_one_its_children(clie
     assert sorted(await client.names()) == ["a.txt", "b.txt", "c.txt", "d", "e"]
     assert sorted(await client.names(directory="/")) == ["a.txt", "d"]
     assert sorted(await client.names(directory="/d")) == ["b.txt", "e"]
-    page = (await client.list(directory="/d/")).json
+    page = (await client.listing(directory="/d/")).json
     assert (page["totalCount"], page["parentExists"]) == (2, True)
-    nowhere = (await client.list(directory="/nowhere/")).json
+    nowhere = (await client.listing(directory="/nowhere/")).json
     assert (nowhere["items"], nowhere["parentExists"]) == ([], False)
 
 
 async def test_pages_are_cut_from_one_order(client: Client) -> None:
     for number in range(7):
         client.sandbox.plant(f"/{number}", b"")
-    pages = [(await client.list(perPage=3, page=page, sortField="creationDate")).json for page in range(4)]
+    pages = [(await client.listing(perPage=3, page=page, sortField="creationDate")).json for page in range(4)]
     assert [[item["name"] for item in page["items"]] for page in pages] == [
         ["0", "1", "2"],
         ["3", "4", "5"],
@@ -60,8 +60,8 @@ async def test_the_page_size_has_a_default_and_a_ceiling(tmp_path: Path) -> None
     async with running(tmp_path, page_size_ceiling=120) as client:
         for number in range(130):
             client.sandbox.plant(f"/{number}", b"")
-        assert (await client.list()).json["count"] == 100
-        page = (await client.list(perPage=1000)).json
+        assert (await client.listing()).json["count"] == 100
+        page = (await client.listing(perPage=1000)).json
         assert (page["count"], page["perPage"], page["totalCount"]) == (120, 120, 130)
 
 
@@ -70,9 +70,9 @@ async def test_sort_fields_and_directions(client: Client, field: str) -> None:
     for path in ("/b", "/a", "/d/c"):
         await client.put(path)
     await client.patch(client.sandbox.records()[0].id, fileSize=1)
-    ascending = (await client.list(sortField=field)).json["items"]
+    ascending = (await client.listing(sortField=field)).json["items"]
     assert ascending == sorted(ascending, key=lambda item: item[field])
-    descending = (await client.list(sortField=field, sortDirection="desc")).json["items"]
+    descending = (await client.listing(sortField=field, sortDirection="desc")).json["items"]
     assert descending == ascending[::-1]
 
 
@@ -81,7 +81,7 @@ async def test_equal_sort_keys_keep_the_order_of_making(client: Client) -> None:
         client.sandbox.plant(f"/d{number}/same", b"")
     listed = [
         item["parentDirectory"]
-        for item in (await client.list(sortField="name", filterField="name", filter="same")).json["items"]
+        for item in (await client.listing(sortField="name", filterField="name", filter="same")).json["items"]
     ]
     assert listed == [f"/d{number}/" for number in range(50)]
 
@@ -126,19 +126,19 @@ async def test_filters(client: Client) -> None:
     ],
 )
 async def test_bad_parameters_are_refused(client: Client, parameters: dict[str, Any]) -> None:
-    answer = await client.list(**parameters)
+    answer = await client.listing(**parameters)
     assert (answer.status, answer.json["type"]) == (400, "Validation")
 
 
 async def test_the_parameters_that_every_client_sends_are_taken(client: Client) -> None:
-    assert (await client.list(_actions="false", _links="true", _embedded="true")).status == 200
+    assert (await client.listing(_actions="false", _links="true", _embedded="true")).status == 200
 
 
 async def test_lingering_records_are_listed_without_a_status_filter_only(tmp_path: Path) -> None:
     async with running(tmp_path, job_delay=3600) as client:
         record = await client.put("/a.txt")
         await client.delete(record.id)
-        assert [item["status"] for item in (await client.list()).json["items"]] == ["deleting"]
+        assert [item["status"] for item in (await client.listing()).json["items"]] == ["deleting"]
         assert await client.names(status="completed") == []
 
 
@@ -167,9 +167,9 @@ async def test_records_change_between_pages_where_a_test_wants_it(client: Client
 async def test_private_addresses_come_signed_unless_no_time_is_asked_for(tmp_path: Path) -> None:
     async with running(tmp_path, kind="privateFiles") as client:
         await client.put("/a.txt", b"secret")
-        assert (await client.list()).json["_type"] == "privateFiles"
-        assert "url" not in (await client.list(urlTTL=0)).json["items"][0]
-        address = (await client.list(urlTTL=60)).json["items"][0]["url"]
+        assert (await client.listing()).json["_type"] == "privateFiles"
+        assert "url" not in (await client.listing(urlTTL=0)).json["items"][0]
+        address = (await client.listing(urlTTL=60)).json["items"][0]["url"]
         assert "X-Amz-Expires=60" in address
         async with client.session.get(address) as response:
             assert await response.read() == b"secret"
