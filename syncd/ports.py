@@ -160,15 +160,20 @@ class Remote(Protocol):
 class Memory(Protocol):
     """What a job remembers beside its rows."""
 
-    source: SourceIdentity | None
-    rebuilt: bool
-    """The state was damaged or foreign and was set aside when this was opened: no deletions in this run."""
+    @property
+    def source(self) -> SourceIdentity | None: ...
+
+    @property
+    def rebuilt(self) -> bool:
+        """The state was damaged or foreign and was set aside when this was opened: no deletions in this run."""
+        ...
 
 
 class Store(Protocol):
     """A job's baseline. Writes return when they are committed; concurrent ones are committed in groups."""
 
-    memory: Memory
+    @property
+    def memory(self) -> Memory: ...
 
     def rows(self) -> AbstractContextManager[Iterator[BaselineEntry]]:
         """Sorted by key, a snapshot; blocks, and may be used in any one thread."""
