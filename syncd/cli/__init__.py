@@ -1,7 +1,7 @@
 """The command line: arguments to what is to be done, what came of it to output and exit code.
 
 Called as the `syncd` script and by `python -m syncd`. Imports only click until it knows what is wanted: `--help`
-and `--version` are quick. It decides nothing about files; writes results to standard output, all else to standard error.
+and `--version` are quick. Results go to standard output, all else to standard error. It decides nothing about files.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _synchronize(words: tuple[str, ...], given: dict[str, Any]) -> list[JobRepor
     from syncd import settings
 
     options = _options(given)
-    loaded = settings.load(options)
+    loaded = settings.load(options, pair=settings.is_pair(words))
     specs = settings.job_specs(words, loaded, options)
     from syncd.app import synchronize
 
@@ -81,8 +81,9 @@ def plan(**given: Any) -> int:
     from syncd.telemetry.text import Paint, has_colour
 
     options = _options(given)
-    loaded = settings.load(options)
-    specs = settings.job_specs(given["words"], loaded, options)
+    words: tuple[str, ...] = given["words"]
+    loaded = settings.load(options, pair=settings.is_pair(words))
+    specs = settings.job_specs(words, loaded, options)
     from syncd.app import preview
 
     with _voice(loaded, given) as voice:

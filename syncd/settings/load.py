@@ -53,8 +53,11 @@ class Loaded:
         return base / _expanded(text)
 
 
-def load(options: Options) -> Loaded:
-    """The effective configuration, validated whole; without any file, what environment and defaults make."""
+def load(options: Options, *, pair: bool = False) -> Loaded:
+    """The effective configuration, validated whole; without any file, what environment and defaults make.
+
+    With `pair` the options about jobs are for a job of its own and not for those configured.
+    """
     file = find_file(options.config)
     tree: Tree = {}
     origins: dict[Key, Origin] = {}
@@ -63,7 +66,7 @@ def load(options: Options) -> Loaded:
     tree = _laid_over(tree, from_file, origins, {key: Origin(FILE, str(file)) for key in _leaves(from_file)})
     from_environment = _read_environment(problems)
     tree = _laid_over(tree, from_environment, origins, _variables(from_environment))
-    from_options = _read_options(options, tree)
+    from_options = _read_options(options, tree, pair=pair)
     named = {key: Origin(OPTION, f"--{key[-1].replace('_', '-')}") for key in _leaves(from_options)}
     tree = _laid_over(tree, from_options, origins, named)
     settings = None
@@ -138,7 +141,7 @@ def _read_environment(problems: list[str]) -> Tree:
         return {}
 
 
-def _read_options(options: Options, tree: Tree) -> Tree:
+def _read_options(options: Options, tree: Tree, *, pair: bool) -> Tree:
     """What the options say, for every job and remote there is; globs are added to those configured."""
     top: Tree = {"state_dir": options.state_dir, "log": {"format": options.log_format}}
     top["remotes"] = {
@@ -152,7 +155,7 @@ def _read_options(options: Options, tree: Tree) -> Tree:
             "include": _added(job.get("include"), options.include),
             "exclude": _added(job.get("exclude"), options.exclude),
         }
-        for name, job in _tables(tree, "jobs").items()
+        for name, job in ({} if pair else _tables(tree, "jobs")).items()
     }
     return _pruned(top)
 

@@ -107,9 +107,9 @@ def _nested(one: str, other: str) -> bool:
 
 def _named(words: Sequence[str], loaded: Loaded, options: Options) -> list[JobSpec]:
     jobs = loaded.settings.jobs
+    if destinations := [word for word in words if ":" in word]:
+        raise ConfigurationError(f"{destinations[0]}: a destination is the second of two words, SOURCE DESTINATION")
     for word in words:
-        if ":" in word:
-            raise ConfigurationError(f"{word}: a destination must be the second of two words, SOURCE DESTINATION")
         if word not in jobs:
             raise ConfigurationError(f"{word}: neither a command nor a job{_known(word, jobs)}")
     if not jobs:

@@ -108,6 +108,6 @@ def _redacted(_logger: object, _method: str, event: Event) -> Event:
 def _to_json(_logger: object, _method: str, event: Event) -> str:
     import json
 
-    return json.dumps(
-        {key: encodable(value) if isinstance(value, str) else value for key, value in event.items()}, default=str
-    )
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
+    fields = {key: encodable(value) if isinstance(value, str) else value for key, value in event.items()}
+    return json.dumps({**first, **fields}, default=str)

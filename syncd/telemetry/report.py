@@ -137,10 +137,7 @@ def _remarks(report: JobReport, *, held: int, extra: int) -> Iterator[str]:
         listed = _listed([f"{problem.path} ({problem.error})" for problem in report.failed])
         yield f"{len(report.failed)} failed: {listed}"
     if held:
-        yield (
-            f"{count_text(held, 'deletion')} held by the delete guard, nothing was deleted: if that is meant, "
-            f"run again with --max-delete {held} (or 100%)"
-        )
+        yield f"{count_text(held, 'deletion')} held, nothing was deleted: if that is meant, run with --max-delete 100%"
     if report.error:
         yield f"stopped: {printable(report.error)}"
 
