@@ -124,7 +124,7 @@ async def test_serve_runs_until_it_is_cancelled(tmp_path: Path) -> None:
     running = asyncio.create_task(serve("127.0.0.1:0", tmp_path, started=started.append))
     await until(lambda: started)
     async with aiohttp.ClientSession() as session:
-        assert (await Client(started[0], session).list()).status == 200
+        assert (await Client(started[0], session).listing()).status == 200
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
