@@ -19,7 +19,7 @@ from yarl import URL
 from syncd import __version__
 from syncd.core.retry import Patience, RetryBudget
 from syncd.remotes.guard import ApiResolver, UploadGuard, UploadResolver
-from syncd.remotes.http import Wire
+from syncd.remotes.http import Wire, never_twice
 from syncd.remotes.limits import Clock, Limiter, Sleep
 from syncd.remotes.transport import Credentials, Limited, Observed, Pulse, Retrying, Shared, Traffic
 
@@ -95,6 +95,7 @@ class Account:
         patience = self.patience
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=resolver, limit=0, keepalive_timeout=KEEP_ALIVE_S),
+            middlewares=(never_twice,),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"syncd/{__version__}"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=patience.connect_s, sock_read=patience.stall_s),

@@ -29,6 +29,17 @@ NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aioh
 """No connection, no request: it certainly did not take effect."""
 
 
+async def never_twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A middleware that keeps aiohttp from sending a request again by itself when its connection was cut: what is
+    sent again is decided, delayed and counted here."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(str(error)) from error
+
+
 class Failed(Transient):
     """One request failed in a way that may pass. `uncertain`: it may have taken effect all the same."""
 

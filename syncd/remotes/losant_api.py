@@ -24,7 +24,7 @@ JSON = {"Content-Type": "application/json"}
 TAKEN = re.compile(r"already|exists|duplicate|unique|in use|taken", re.IGNORECASE)
 """In what a 400 says, means 409. (Not "exist": "does not exist" is something else.)"""
 
-SPECIAL = re.compile(r"[^\w -.]|-")
+SPECIAL = re.compile(r"[^\w .-]+")
 """What may mean something in a glob, in whatever dialect the remote has."""
 
 Wanted = Mapping[str, object]

@@ -204,7 +204,8 @@ class Retrying:
 
     def _error(self, request: Request[T], answer: Answer) -> Exception:
         refused = explained(answer, secret=self._shared.credentials.token)
-        if answer.status in (408, 429) or answer.status >= 500 or (request.foreign and refused.code in S3_TRANSIENT):
+        passing = request.foreign and answer.status in (400, 409) and refused.code in S3_TRANSIENT
+        if answer.status in (408, 429) or answer.status >= 500 or passing:
             uncertain = answer.status not in (429, 503)
             return Failed(str(refused), uncertain=uncertain, retry_after_s=answer.retry_after_s())
         if request.foreign:
