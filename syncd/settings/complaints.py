@@ -57,7 +57,7 @@ def unknown_variables(environ: Iterable[str], sections: tuple[str, ...]) -> list
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """' (did you mean X?)' or ''."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
@@ -125,4 +125,4 @@ def _allowed(details: Mapping[str, Any]) -> str:
         return 'must be a list, such as ["*.tmp", ".git/"] (as a variable: in JSON)'
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return "must be a table of settings"
-    return str(details["msg"]).replace("Input should be", "must be").replace("valid ", "")
+    return str(details["msg"]).replace("Input should be", "must be")

@@ -88,12 +88,13 @@ def check_application_id(text: str) -> str:
 
 def check_api_url(text: str) -> str:
     """An http(s) address without credentials, query or trailing slash."""
-    parts = urlsplit(text)
     try:
+        parts = urlsplit(text)
         known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        bare = not parts.query and not parts.fragment and parts.username is None
     except ValueError:
-        known = False
-    if not known or parts.query or parts.fragment or parts.username is not None or not text.isprintable():
+        known = bare = False
+    if not known or not bare or not text.isprintable():
         raise ValueError('must be an address such as "https://api.losant.com", without credentials or query')
     return text.rstrip("/")
 
