@@ -88,16 +88,19 @@ class FileContent:
 
 def read_file(place: Place, entry: LocalEntry) -> FileContent:
     """What is at the entry's path now: a small file read whole, a large one looked at. Blocks."""
-    with _reading(entry.key), _opened(place, entry.key) as descriptor:
-        now, trusted = _settled(descriptor, entry.key)
-        content = FileContent(place, now, trusted, content_type_of(path_of(entry.key)))
+    key = entry.key
+    with _reading(key), _opened(place, key) as descriptor:
+        now, trusted, moving = _settled(descriptor, key)
+        content = FileContent(place, now, trusted, content_type_of(path_of(key)))
         if now.size <= SMALL_BYTES:
             content.data = _exactly(descriptor, now.size)
             content.checksum = hashlib.md5(content.data, usedforsecurity=False).hexdigest()
+        if moving and (content.data is None or os.pread(descriptor, now.size, 0) != content.data):
+            raise SourceChanged("it is being written")
         if is_picture(content.content_type):
             header = content.data if content.data is not None else os.pread(descriptor, HEADER_BYTES, 0)
             content.dimensions = dimensions_of(header, content.content_type)
-        if _stat(descriptor, entry.key) != now:
+        if _stat(descriptor, key) != now:
             raise SourceChanged("it changed while it was read")
         return content
 
@@ -151,14 +154,17 @@ def unprovable_for_ns(entry: LocalEntry, now_ns: int) -> int:
     return max(0, newest_ns + grain_ns + 1 - now_ns)
 
 
-def _settled(descriptor: int, key: bytes) -> tuple[LocalEntry, bool]:
-    """The file's stat and whether it proves anything; a file changed this very moment is given the moment to pass."""
-    now = _stat(descriptor, key)
+def _settled(descriptor: int, key: bytes) -> tuple[LocalEntry, bool, bool]:
+    """The file's stat, whether it proves anything, and whether the file is being written at this very moment.
+
+    One that has just changed is given the moment to pass: within it, a stat does not tell of a further change.
+    """
+    first = now = _stat(descriptor, key)
     wait_ns = unprovable_for_ns(now, time.time_ns())
     if 0 < wait_ns <= COARSE_GRAIN_NS:
         time.sleep(wait_ns / 1e9)
         now = _stat(descriptor, key)
-    return now, unprovable_for_ns(now, time.time_ns()) == 0
+    return now, unprovable_for_ns(now, time.time_ns()) == 0, now != first
 
 
 @contextmanager
@@ -186,11 +192,28 @@ def _open(place: Place, key: bytes) -> int:
     """Not blocking on a FIFO, not following what has become a symlink since the scan, at whatever level."""
     path = place.path(key)
     no_follow = 0 if place.follow_symlinks else os.O_NOFOLLOW
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | no_follow)
-    if not _is_confined(descriptor, path, place):
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | no_follow
+    descriptor = _opened_in_time(path, flags)
+    try:
+        if _is_confined(descriptor, path, place):
+            return descriptor
+    except BaseException:
         os.close(descriptor)
-        raise SourceChanged("a directory on its way was replaced by a symlink")
-    return descriptor
+        raise
+    os.close(descriptor)
+    raise SourceChanged("it was replaced, or a directory on its way by a symlink")
+
+
+def _opened_in_time(path: bytes, flags: int) -> int:
+    """Tried for a second while too many files are open: other transfers are about to close theirs."""
+    for _ in range(20):
+        try:
+            return os.open(path, flags)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            time.sleep(0.05)
+    return os.open(path, flags)
 
 
 def _is_confined(descriptor: int, path: bytes, place: Place) -> bool:

@@ -63,8 +63,9 @@ class Tree:
         unreadable meanwhile, and when its ignore file cannot be read; ConfigurationError for a bad pattern there."""
         self._pin()
         self._rules = self._load_rules()
-        self._scanned = identity_of(self._place.root)
-        walk = Walk(self._place.root, rules=self._rules, follow_symlinks=self._follow, hidden=self._hidden)
+        root = self._place.root
+        self._scanned = identity_of(root)
+        walk = Walk(self._given, root, rules=self._rules, follow_symlinks=self._follow, hidden=self._hidden)
         return walk.entries()
 
     def wants(self, path: str, *, directory: bool) -> bool:

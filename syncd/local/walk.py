@@ -18,10 +18,11 @@ from pathlib import Path
 
 from syncd.core.filters import Filter
 from syncd.core.model import Kind, LocalEntry
-from syncd.core.paths import SEPARATOR
+from syncd.core.paths import SEPARATOR, path_of
 from syncd.errors import SourceMissing
 
 Identity = tuple[int, int]
+"""Device and inode."""
 
 
 @dataclass(slots=True)
@@ -37,9 +38,12 @@ class Level:
 
 
 class Walk:
-    """`root` is resolved. `hidden` are keys that are not there as far as anybody is concerned."""
+    """`root` is `source` resolved. `hidden` are keys that are not there as far as anybody is concerned."""
 
-    def __init__(self, root: bytes, *, rules: Filter, follow_symlinks: bool, hidden: frozenset[bytes]) -> None:
+    def __init__(
+        self, source: Path, root: bytes, *, rules: Filter, follow_symlinks: bool, hidden: frozenset[bytes]
+    ) -> None:
+        self._source = source
         self._root = root
         self._rules = rules
         self._follow = follow_symlinks
@@ -62,7 +66,7 @@ class Walk:
                 self._levels.pop()
         if identity_of(self._root) != top.identity:
             # unmounted or swapped meanwhile: its files only looked gone
-            raise SourceMissing(f"the source {os.fsdecode(self._root)!r} went away while it was scanned")
+            raise SourceMissing(f"the source {str(self._source)!r} went away while it was scanned")
 
     def _rest_of(self, level: Level) -> Iterator[LocalEntry]:
         """To the level's end, or to a directory in it that is to be gone into first."""
@@ -90,7 +94,7 @@ class Walk:
             status = os.stat(self._root)
             names = self._names(b"", self._root + b"/")
         except OSError as error:
-            raise source_missing(self._root, error) from error
+            raise source_missing(self._source, error) from error
         included = self._rules.included_at_root
         return Level(names, self._root + b"/", b"", "", included, (status.st_dev, status.st_ino))
 
@@ -114,7 +118,7 @@ class Walk:
             target = self._target(level.base + name) or status
             kind = _kind_of(target)
         leads_down = kind is Kind.DIRECTORY or (kind is Kind.SYMLINK and os.path.isdir(level.base + name))
-        path = level.path_prefix + os.fsdecode(name)
+        path = level.path_prefix + path_of(name)
         wanted = self._rules.step(path, directory=leads_down, included=level.included)
         if wanted is None:
             return None
@@ -164,8 +168,8 @@ def identity_of(root: bytes) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def source_missing(root: bytes | Path, error: OSError) -> SourceMissing:
-    return SourceMissing(f"the source {os.fsdecode(root)!r} cannot be read: {error.strerror}")
+def source_missing(source: Path, error: OSError) -> SourceMissing:
+    return SourceMissing(f"the source {str(source)!r} cannot be read: {error.strerror}")
 
 
 def _is_gone(path: bytes) -> bool:

@@ -1,0 +1,420 @@
+"""Scanning real directories: order, kinds, filters, and what must never be taken for an absence."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syncd.core.model import Kind, LocalEntry
+from syncd.core.paths import key_of, path_of
+from syncd.errors import ConfigurationError, SourceMissing
+from syncd.local.tree import Tree
+from syncd.ports import LocalTree
+
+Answer = TypeVar("Answer")
+NOBODY = 65534
+
+
+@pytest.fixture
+def open_root() -> Iterator[Path]:
+    """A directory that every user may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def as_nobody(act: Callable[[], Answer]) -> Answer:
+    """Do it without root's right to read everything; file access rights are a thread's own on Linux."""
+    if os.geteuid() != 0:
+        return act()
+    answers: list[Answer | BaseException] = []
+
+    def run() -> None:
+        ctypes.CDLL(None).setfsuid(NOBODY)
+        try:
+            answers.append(act())
+        except BaseException as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    return answers[0]
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def plant(root: Path, *paths: str) -> None:
+    for path in paths:
+        target = root / path
+        if path.endswith("/"):
+            target.mkdir(parents=True, exist_ok=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(path)
+
+
+def found(tree: Tree) -> list[tuple[str, Kind]]:
+    return [(path_of(entry.key), entry.kind) for entry in tree.scan()]
+
+
+def paths(tree: Tree) -> list[str]:
+    return [path for path, _ in found(tree)]
+
+
+def test_is_a_local_tree(tmp_path: Path) -> None:
+    tree: LocalTree = Tree(tmp_path)
+    assert list(tree.scan()) == []
+
+
+def test_a_directory_comes_right_before_what_is_in_it(tmp_path: Path) -> None:
+    plant(tmp_path, "a-b", "a.txt", "a/b", "a/", "a b", "a\x01", "empty/")
+    assert paths(Tree(tmp_path)) == ["a", "a/b", "a\x01", "a b", "a-b", "a.txt", "empty"]
+
+
+names = st.binary(min_size=1, max_size=4).filter(lambda name: b"/" not in name and b"\0" not in name)
+trees = st.recursive(
+    st.none(), lambda below: st.dictionaries(names.filter(lambda n: n not in (b".", b"..")), below, max_size=5)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(trees)
+def test_scan_is_sorted_by_key_and_whole(tree: dict[bytes, object] | None) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        expected = dict(_made(Path(root), b"", tree or {}))
+        entries = list(Tree(Path(root)).scan())
+    assert [entry.key for entry in entries] == sorted(expected)
+    assert {entry.key: entry.kind for entry in entries} == expected
+
+
+def _made(directory: Path, prefix: bytes, tree: dict[bytes, object]) -> Iterator[tuple[bytes, Kind]]:
+    """Make the tree on disk; what a scan should say of it."""
+    for name, below in tree.items():
+        path, key = directory / os.fsdecode(name), prefix + name
+        readable = name.decode("utf-8", "replace").encode() == name
+        if isinstance(below, dict):
+            path.mkdir()
+            yield key, Kind.DIRECTORY if readable else Kind.BAD_NAME
+            if readable:
+                yield from _made(path, key + b"\0", below)
+        else:
+            path.touch()
+            yield key, Kind.FILE if readable else Kind.BAD_NAME
+
+
+def test_an_entry_is_the_file_s_stat(tmp_path: Path) -> None:
+    plant(tmp_path, "d/f")
+    status = (tmp_path / "d/f").stat()
+    [_, entry] = Tree(tmp_path).scan()
+    times = status.st_mtime_ns, status.st_ctime_ns
+    assert entry == LocalEntry(b"d\0f", Kind.FILE, 3, *times, status.st_ino)
+
+
+def test_deep_directories_need_no_recursion(tmp_path: Path) -> None:
+    plant(tmp_path, "d/" * 300 + "f")
+    entries = list(Tree(tmp_path).scan())
+    assert len(entries) == 301
+    assert entries[-1].kind is Kind.FILE
+
+
+def test_what_lies_deeper_than_the_kernel_can_name_is_unreadable_and_no_end_of_the_scan(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("x" * 200, dir_fd=descriptor)
+        deeper = os.open("x" * 200, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = deeper
+    os.close(descriptor)
+    plant(tmp_path, "z")
+    kinds = [kind for _, kind in found(Tree(tmp_path))]
+    assert kinds[-2:] == [Kind.UNREADABLE, Kind.FILE]
+    assert set(kinds[:-2]) == {Kind.DIRECTORY}
+
+
+def test_what_is_no_file_is_named_and_not_touched(tmp_path: Path) -> None:
+    plant(tmp_path, "target")
+    (tmp_path / "link").symlink_to("target")
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        assert found(Tree(tmp_path)) == [
+            ("link", Kind.SYMLINK),
+            ("pipe", Kind.SPECIAL),
+            ("socket", Kind.SPECIAL),
+            ("target", Kind.FILE),
+        ]
+
+
+# --- what cannot be looked at
+
+
+def test_an_unreadable_directory_freezes_itself_only(open_root: Path) -> None:
+    plant(open_root, "a/f", "closed/f", "z")
+    (open_root / "closed").chmod(0)
+    expected = [("a", Kind.DIRECTORY), ("a/f", Kind.FILE), ("closed", Kind.UNREADABLE), ("z", Kind.FILE)]
+    assert as_nobody(lambda: found(Tree(open_root))) == expected
+    (open_root / "closed").chmod(0o755)
+
+
+def test_a_directory_that_lists_names_but_lets_nobody_look_at_them_is_unreadable(open_root: Path) -> None:
+    plant(open_root, "listed/f", "listed/g", "z")
+    (open_root / "listed").chmod(0o444)
+    assert as_nobody(lambda: found(Tree(open_root))) == [("listed", Kind.UNREADABLE), ("z", Kind.FILE)]
+    (open_root / "listed").chmod(0o755)
+
+
+def test_without_descriptors_nothing_looks_absent(tmp_path: Path) -> None:
+    plant(tmp_path, "a/f", "b/f", "z")
+    scan = Tree(tmp_path).scan()
+    first = next(scan)
+    with no_descriptors_left():
+        rest = [(path_of(entry.key), entry.kind) for entry in scan]
+    assert first.key == b"a"
+    assert rest == [("a/f", Kind.FILE), ("b", Kind.UNREADABLE), ("z", Kind.FILE)]
+
+
+def test_without_descriptors_there_is_no_source(tmp_path: Path) -> None:
+    plant(tmp_path, "f")
+    tree = Tree(tmp_path)
+    with no_descriptors_left(), pytest.raises(SourceMissing, match="open files"):
+        list(tree.scan())
+
+
+def test_what_goes_while_it_is_scanned_is_gone(tmp_path: Path) -> None:
+    plant(tmp_path, "a", "b", "c/f", "d/f", "e")
+    scan = Tree(tmp_path).scan()
+    assert next(scan).key == b"a"
+    (tmp_path / "b").unlink()
+    shutil.rmtree(tmp_path / "d")
+    assert [path_of(entry.key) for entry in scan] == ["c", "c/f", "e"]
+
+
+@pytest.mark.parametrize("what", ["missing", "file", "dangling"])
+def test_a_source_that_is_no_directory_is_missing(tmp_path: Path, what: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    tree = Tree(tmp_path / what)
+    with pytest.raises(SourceMissing, match=what):
+        list(tree.scan())
+    with pytest.raises(SourceMissing, match=what):
+        tree.identity()
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_a_source_without_permission_is_missing(open_root: Path, mode: int) -> None:
+    plant(open_root, "source/f")
+    (open_root / "source").chmod(mode)
+    with pytest.raises(SourceMissing, match="Permission denied"):
+        as_nobody(lambda: list(Tree(open_root / "source").scan()))
+    (open_root / "source").chmod(0o755)
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_source_that_goes_away_during_the_scan_is_missing_and_its_files_are_not_absent(
+    tmp_path: Path, replaced: bool
+) -> None:
+    plant(tmp_path, "source/a", "source/d/f")
+    tree = Tree(tmp_path / "source")
+    scan = tree.scan()
+    next(scan)
+    (tmp_path / "source").rename(tmp_path / "elsewhere")
+    if replaced:
+        plant(tmp_path, "source/")
+    with pytest.raises(SourceMissing, match="went away"):
+        list(scan)
+    assert tree.exists("a")
+    assert tree.exists("never/there")
+
+
+def test_existence_is_asked_of_the_disk(open_root: Path) -> None:
+    plant(open_root, "f", "d/g", "closed/h")
+    (open_root / "broken").symlink_to("nowhere")
+    (open_root / "closed").chmod(0)
+    tree = Tree(open_root)
+    list(tree.scan())
+    asked = ["f", "d", "d/g", "broken", "closed/h", "gone", "gone/x", "f/x"]
+    (open_root / "d/g").unlink()
+    answers = as_nobody(lambda: [path for path in asked if tree.exists(path)])
+    assert answers == ["f", "d", "broken", "closed/h"]
+    (open_root / "closed").chmod(0o755)
+
+
+def test_identity_tells_directories_and_filesystems_apart(tmp_path: Path) -> None:
+    plant(tmp_path, "a/", "b/")
+    here, there = Tree(tmp_path / "a").identity(), Tree(tmp_path / "b").identity()
+    assert here == Tree(tmp_path / "a").identity()
+    assert here.filesystem == there.filesystem
+    assert here.inode != there.inode
+    assert Tree(Path("/proc")).identity().filesystem != here.filesystem
+
+
+def test_a_source_given_as_a_symlink_is_what_it_leads_to(tmp_path: Path) -> None:
+    plant(tmp_path, "one/f", "two/g")
+    (tmp_path / "current").symlink_to("one")
+    tree = Tree(tmp_path / "current")
+    assert paths(tree) == ["f"]
+    (tmp_path / "current").unlink()
+    (tmp_path / "current").symlink_to("two")
+    assert paths(tree) == ["g"]
+    assert tree.identity() == Tree(tmp_path / "two").identity()
+
+
+# --- filters
+
+
+def test_excluded_directories_are_not_gone_into(open_root: Path) -> None:
+    plant(open_root, "keep/a.txt", "keep/b.tmp", "build/x", "c.tmp")
+    (open_root / "build").chmod(0)
+    assert as_nobody(lambda: paths(Tree(open_root, exclude=["*.tmp", "build/"]))) == ["keep", "keep/a.txt"]
+    (open_root / "build").chmod(0o755)
+
+
+def test_with_includes_a_directory_is_in_the_scan_only_if_it_is_wanted_itself(tmp_path: Path) -> None:
+    plant(tmp_path, "docs/a.txt", "docs/a.png", "whole/deep/x", "other/")
+    assert paths(Tree(tmp_path, include=["*.txt", "whole/"])) == ["docs/a.txt", "whole", "whole/deep", "whole/deep/x"]
+
+
+def test_what_could_hold_something_included_is_told_when_it_cannot_be_looked_into(open_root: Path) -> None:
+    plant(open_root, "closed/a.txt", "real/b.txt", "c.png")
+    (open_root / "closed").chmod(0)
+    (open_root / "linked").symlink_to("real")
+    (open_root / "picture").symlink_to("c.png")
+    expected = [("closed", Kind.UNREADABLE), ("linked", Kind.SYMLINK), ("real/b.txt", Kind.FILE)]
+    assert as_nobody(lambda: found(Tree(open_root, include=["*.txt"]))) == expected
+    (open_root / "closed").chmod(0o755)
+
+
+def test_wants_and_excludes_agree_with_the_scan(tmp_path: Path) -> None:
+    plant(tmp_path, "a/x.txt", "a/x.tmp", "b/c/y.txt", "z", "state/db")
+    (tmp_path / ".syncdignore").write_text("*.tmp\n")
+    tree = Tree(tmp_path, exclude=["/b/"], left_out=[tmp_path / "state"])
+    in_scan = set(paths(tree))
+    everything = list(tmp_path.rglob("*"))
+    relative = {str(path.relative_to(tmp_path)): path.is_dir() for path in everything}
+    assert {path for path, is_dir in relative.items() if tree.wants(path, directory=is_dir)} == in_scan
+    assert {path for path, is_dir in relative.items() if not tree.excludes(path, directory=is_dir)} == in_scan
+    assert in_scan == {"a", "a/x.txt", "z"}
+
+
+def test_the_ignore_file_is_read_at_every_scan_and_never_synced(tmp_path: Path) -> None:
+    plant(tmp_path, "a", "b", "sub/.syncdignore")
+    tree = Tree(tmp_path)
+    (tmp_path / ".syncdignore").write_text("# not these\na\n")
+    assert paths(tree) == ["b", "sub", "sub/.syncdignore"]
+    (tmp_path / ".syncdignore").unlink()
+    assert paths(tree) == ["a", "b", "sub", "sub/.syncdignore"]
+    assert not tree.wants(".syncdignore", directory=False)
+
+
+@pytest.mark.parametrize("what", ["directory", "pipe", "closed"])
+def test_an_ignore_file_that_cannot_be_read_is_not_an_empty_one(open_root: Path, what: str) -> None:
+    plant(open_root, "f")
+    ignore = open_root / ".syncdignore"
+    if what == "directory":
+        ignore.mkdir()
+    elif what == "pipe":
+        os.mkfifo(ignore)
+    else:
+        ignore.write_text("f")
+        ignore.chmod(0)
+    with pytest.raises(SourceMissing, match="syncdignore"):
+        as_nobody(lambda: Tree(open_root).scan())
+
+
+def test_a_bad_pattern_is_an_error_of_configuration_that_says_where(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"'\[z-a\]'"):
+        Tree(tmp_path, exclude=["[z-a]"])
+    (tmp_path / ".syncdignore").write_text("[z-a]\n")
+    with pytest.raises(ConfigurationError, match=r"\.syncdignore.*'\[z-a\]'"):
+        Tree(tmp_path).scan()
+
+
+def test_a_state_directory_in_the_source_is_not_part_of_it(tmp_path: Path) -> None:
+    plant(tmp_path, "source/f", "source/var/state/db", "source/var/g", "outside/db")
+    tree = Tree(tmp_path / "source", left_out=[tmp_path / "source/var/state", tmp_path / "outside"])
+    assert paths(tree) == ["f", "var", "var/g"]
+    assert not tree.wants("var/state/db", directory=False)
+    with pytest.raises(ConfigurationError):
+        Tree(tmp_path / "source", left_out=[tmp_path / "source"])
+
+
+# --- symlinks that are followed
+
+
+def test_symlinks_are_followed_within_the_source(tmp_path: Path) -> None:
+    plant(tmp_path, "source/real/f", "source/g", "secret/s")
+    source = tmp_path / "source"
+    (source / "a").symlink_to("real")
+    (source / "b").symlink_to(tmp_path / "source/g")
+    (source / "c").symlink_to("../secret")
+    (source / "d").symlink_to("../secret/s")
+    (source / "e").symlink_to("nowhere")
+    assert found(Tree(source, follow_symlinks=True)) == [
+        ("a", Kind.DIRECTORY),
+        ("a/f", Kind.FILE),
+        ("b", Kind.FILE),
+        ("c", Kind.SYMLINK),
+        ("d", Kind.SYMLINK),
+        ("e", Kind.SYMLINK),
+        ("g", Kind.FILE),
+        ("real", Kind.DIRECTORY),
+        ("real/f", Kind.FILE),
+    ]
+
+
+def test_a_circle_of_symlinks_ends(tmp_path: Path) -> None:
+    plant(tmp_path, "a/f", "b/")
+    (tmp_path / "a/self").symlink_to(".")
+    (tmp_path / "a/up").symlink_to("..")
+    (tmp_path / "a/b").symlink_to("../b")
+    (tmp_path / "b/a").symlink_to("../a")
+    (tmp_path / "x").symlink_to("y")
+    (tmp_path / "y").symlink_to("x")
+    kinds = dict(found(Tree(tmp_path, follow_symlinks=True)))
+    assert {path for path, kind in kinds.items() if kind is Kind.SYMLINK} == {
+        "a/self", "a/up", "a/b/a", "b/a/self", "b/a/up", "b/a/b", "x", "y",
+    }  # fmt: skip
+    assert kinds["b/a/f"] is Kind.FILE
+
+
+def test_no_symlink_leads_to_what_is_left_out(tmp_path: Path) -> None:
+    plant(tmp_path, "var/state/db", "other/f")
+    (tmp_path / "one").symlink_to("var/state")
+    (tmp_path / "two").symlink_to("var/state/db")
+    (tmp_path / "three").symlink_to("var")
+    (tmp_path / "four").symlink_to("other")
+    tree = Tree(tmp_path, follow_symlinks=True, left_out=[tmp_path / "var/state"])
+    kinds = dict(found(tree))
+    assert [kinds[name] for name in ("one", "two", "three")] == [Kind.SYMLINK] * 3
+    assert kinds["four"] is Kind.DIRECTORY
+
+
+def test_a_path_s_bytes_survive(tmp_path: Path) -> None:
+    plant(tmp_path, "new\nline", "esc\x1b[31m", "‮rtl")
+    assert {entry.key for entry in Tree(tmp_path).scan()} == {
+        key_of(name) for name in ("new\nline", "esc\x1b[31m", "‮rtl")
+    }
