@@ -5,11 +5,11 @@ Called by `core.plan`. A path is looked at alone here: moves, what is in whose w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from syncd.core.diff import Difference, same_stat
+from syncd.core.diff import Difference, has_known_content, same_stat
 from syncd.core.model import (
     BaselineEntry,
     Capabilities,
@@ -54,21 +54,47 @@ class Policy:
         return self.delete is not DeleteMode.NEVER and self.capabilities.move
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What every judgement on a difference looks at beside it. `left_out`: remote paths that the filters leave out."""
+
+    checksums: Mapping[bytes, Fingerprint]
+    policy: Policy
+    left_out: frozenset[bytes]
+
+
+class Upload(NamedTuple):
+    """`remote` is what is at its place now: a file to replace, or a directory that has to go first."""
+
+    local: LocalEntry
+    remote: RemoteEntry | None
+    base: BaselineEntry | None
+    reason: str
+
+
+class Removal(NamedTuple):
+    """`in_the_way`: something else takes its place."""
+
+    remote: RemoteEntry
+    base: BaselineEntry | None
+    in_the_way: bool
+    reason: str
+
+
 @dataclass(slots=True)
 class Findings:
     """The differences sorted by what they ask for."""
 
-    uploads: dict[bytes, tuple[Difference, str]] = field(default_factory=dict)
-    """Local files to create (no remote file) or replace, with the reason."""
-    directories: dict[bytes, Difference] = field(default_factory=dict)
-    """Local directories that the remote lacks."""
-    gone: dict[bytes, tuple[Difference, str]] = field(default_factory=dict)
-    """Remote files and directories that go, with the reason."""
+    uploads: dict[bytes, Upload] = field(default_factory=dict)
+    directories: dict[bytes, RemoteEntry | None] = field(default_factory=dict)
+    """Local directories that the remote lacks, with the file that is in their place."""
+    gone: dict[bytes, Removal] = field(default_factory=dict)
+    """Remote files and directories that go."""
     leftovers: list[tuple[RemoteEntry, str]] = field(default_factory=list)
     """Records of syncd's own that stand for nothing: unfinished uploads and repeats."""
     awaiting: list[Difference] = field(default_factory=list)
     stays: set[bytes] = field(default_factory=set)
-    """Remote paths without a local side that are left where they are."""
+    """Paths of remote records that are left where they are and have no local side of their kind."""
     adopted: list[BaselineEntry] = field(default_factory=list)
     forgotten: list[bytes] = field(default_factory=list)
     drifted: list[Drift] = field(default_factory=list)
@@ -84,23 +110,44 @@ FAILED = {
 }
 
 
-def classify(differences: list[Difference], checksums: Mapping[bytes, Fingerprint], policy: Policy) -> Findings:
+def classify(differences: Iterable[Difference], facts: Facts) -> Findings:
     findings = Findings()
     for difference in differences:
-        _surplus(difference, findings)
+        if difference.surplus:
+            _surplus(difference, facts, findings)
         local = difference.local
         if local is None:
-            _absent(difference, policy, findings)
+            _absent(difference, facts, findings)
         elif local.kind == Kind.FILE:
-            _file(difference, local, checksums, policy, findings)
+            _file(difference, local, facts, findings)
         elif local.kind == Kind.DIRECTORY:
-            _directory(difference, local, policy, findings)
+            _directory(difference, local, facts.policy, findings)
         elif (skip := SKIPPED.get(Kind(local.kind))) is not None:
             findings.skipped.append(Skip(path_of(local.key), skip))
         else:
             action, error = FAILED[Kind(local.kind)]
             findings.problems.append(Problem(path_of(local.key), action, error))
     return findings
+
+
+def left_out(differences: Iterable[Difference], filters: Filter) -> frozenset[bytes]:
+    """The paths that only the remote has and that the filters do not let in: not looked at, whatever is there."""
+    return frozenset(
+        one.key
+        for one in differences
+        if one.local is None and one.remote is not None and is_left_out(one.key, one, filters)
+    )
+
+
+def is_left_out(key: bytes, difference: Difference, filters: Filter) -> bool:
+    """Whether the filters leave out what the remote has of `difference`, if it is at `key`.
+
+    A directory that the job knows may be on the way to something included, so only an exclusion leaves it out.
+    """
+    directory = difference.remote is not None and difference.remote.kind == Kind.DIRECTORY
+    if directory and difference.base is not None:
+        return filters.excludes(path_of(key), directory=True)
+    return not filters.wants(path_of(key), directory=directory)
 
 
 def known_checksum(difference: Difference, checksums: Mapping[bytes, Fingerprint]) -> str | None:
@@ -114,14 +161,14 @@ def known_checksum(difference: Difference, checksums: Mapping[bytes, Fingerprint
 
 def must_be_compared(difference: Difference) -> bool:
     """Whether only reading the local file can tell if both sides are equal."""
-    local, remote = difference.local, difference.remote
+    local, remote, base = difference.local, difference.remote, difference.base
     return (
         local is not None
         and remote is not None
         and local.kind == remote.kind == Kind.FILE
         and remote.status == Status.COMPLETED
-        and remote.checksum is not None
         and remote.size == local.size
+        and (remote.checksum is not None or (base is not None and has_known_content(remote, base)))
         and known_checksum(difference, {}) is None
     )
 
@@ -140,180 +187,188 @@ def refusal(local: LocalEntry, capabilities: Capabilities) -> str | None:
     return None
 
 
-def _file(
-    difference: Difference,
-    local: LocalEntry,
-    checksums: Mapping[bytes, Fingerprint],
-    policy: Policy,
-    findings: Findings,
-) -> None:
-    remote, base = difference.remote, difference.base
-    refused = refusal(local, policy.capabilities)
+def _file(difference: Difference, local: LocalEntry, facts: Facts, findings: Findings) -> None:
+    key, _, remote, base, _ = difference
+    refused = refusal(local, facts.policy.capabilities)
     if refused is not None:
-        findings.problems.append(Problem(path_of(local.key), "create", refused))
+        findings.problems.append(Problem(path_of(key), "create", refused))
     elif remote is None:
-        _missing_file(difference, findings)
+        _missing_file(local, base, findings)
     elif remote.kind == Kind.DIRECTORY:
-        findings.uploads[local.key] = difference, "a file now, no longer a directory"
-        if policy.delete is DeleteMode.MIRROR or (policy.delete is DeleteMode.TRACKED and base is not None):
-            findings.gone[local.key] = difference, "a file takes its place"
+        findings.uploads[key] = Upload(local, remote, base, "a file now, no longer a directory")
+        if _may_make_way(remote, base, facts.policy):
+            findings.gone[key] = Removal(remote, base, True, "a file takes its place")
         else:
-            findings.stays.add(local.key)
+            findings.stays.add(key)
     elif remote.status == Status.PENDING:
-        if base is not None and base.sync == Sync.UPLOADED and base.id == remote.id and same_stat(local, base):
+        if base is not None and base.id == remote.id and base.sync != Sync.CLAIMED and same_stat(local, base):
             findings.awaiting.append(difference)
         else:
-            findings.uploads[local.key] = difference, "its upload was never completed"
+            findings.uploads[key] = Upload(local, remote, base, "its upload was never completed")
     else:
-        checksum = known_checksum(difference, checksums)
-        if checksum is not None and checksum == remote.checksum:
-            findings.adopted.append(_equal(local, remote, checksums.get(local.key)))
-            return
-        if _is_drifted(remote, base):
-            findings.drifted.append(Drift(path_of(local.key), "changed"))
-            reason = "the remote has other content, not put there by this job"
-        else:
-            reason = "the content changed"
-        findings.uploads[local.key] = difference, reason
+        _compared_file(difference, local, remote, facts, findings)
 
 
-def _missing_file(difference: Difference, findings: Findings) -> None:
+def _missing_file(local: LocalEntry, base: BaselineEntry | None, findings: Findings) -> None:
+    reason = "new"
+    if base is not None and base.kind == Kind.FILE and base.checksum is not None:
+        findings.drifted.append(Drift(path_of(local.key), "deleted"))
+        reason = "it was deleted from the destination"
+    findings.uploads[local.key] = Upload(local, None, base, reason)
+
+
+def _compared_file(
+    difference: Difference, local: LocalEntry, remote: RemoteEntry, facts: Facts, findings: Findings
+) -> None:
+    """Both sides have the file, the remote's is complete."""
     base = difference.base
-    if base is not None and base.kind == Kind.FILE and base.sync in (Sync.SYNCED, Sync.UPLOADED):
-        findings.drifted.append(Drift(path_of(difference.key), "deleted"))
-        findings.uploads[difference.key] = difference, "it was deleted from the destination"
-    else:
-        findings.uploads[difference.key] = difference, "new"
+    checksum = known_checksum(difference, facts.checksums)
+    if checksum is not None and _has_content(remote, checksum, base):
+        read = facts.checksums.get(local.key)
+        findings.adopted.append(_equal(read.entry if read is not None else local, checksum, remote))
+        return
+    reason = "the content changed"
+    if is_drifted(remote, base):
+        findings.drifted.append(Drift(path_of(local.key), "changed"))
+        reason = "the remote has other content, not put there by this job"
+    findings.uploads[local.key] = Upload(local, remote, base, reason)
 
 
-def _equal(local: LocalEntry, remote: RemoteEntry, read: Fingerprint | None) -> BaselineEntry:
-    entry = read.entry if read is not None else local
-    return BaselineEntry(
-        local.key,
-        Kind.FILE,
-        entry.size,
-        entry.mtime_ns,
-        entry.ctime_ns,
-        entry.inode,
-        remote.checksum,
-        remote.id,
-        Sync.SYNCED,
-        None,
-    )
+def _has_content(remote: RemoteEntry, checksum: str, base: BaselineEntry | None) -> bool:
+    if remote.checksum is not None:
+        return remote.checksum == checksum
+    return base is not None and base.claim is None and base.checksum == checksum and has_known_content(remote, base)
 
 
-def _is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
-    """Whether a remote file has content that this job neither put nor adopted there."""
+def _equal(local: LocalEntry, checksum: str, remote: RemoteEntry) -> BaselineEntry:
+    _, _, size, mtime_ns, ctime_ns, inode = local
+    return BaselineEntry(local.key, Kind.FILE, size, mtime_ns, ctime_ns, inode, checksum, remote.id, Sync.SYNCED, None)
+
+
+def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
+    """Whether a remote file has, or is being given, content that this job neither put nor adopted there."""
     if base is None or base.kind != Kind.FILE:
         return True
     if remote.status == Status.PENDING:
-        return remote.id != base.id
+        return remote.id != base.id or base.sync == Sync.SYNCED
     if base.claim is not None and base.claim in ("", remote.checksum):
         return False
-    return remote.checksum != base.checksum
+    return not has_known_content(remote, base)
 
 
 def _directory(difference: Difference, local: LocalEntry, policy: Policy, findings: Findings) -> None:
-    remote, base = difference.remote, difference.base
+    key, _, remote, base, _ = difference
     if not policy.capabilities.directories:
         return
     refused = refusal(local, policy.capabilities)
     if refused is not None:
-        findings.problems.append(Problem(path_of(local.key), "mkdir", refused))
+        findings.problems.append(Problem(path_of(key), "mkdir", refused))
     elif remote is None:
-        findings.directories[local.key] = difference
+        findings.directories[key] = None
     elif remote.kind == Kind.FILE:
-        findings.directories[local.key] = difference
-        if _may_delete(difference, policy):
-            findings.gone[local.key] = difference, "a directory takes its place"
-        else:
-            findings.stays.add(local.key)
-    elif base is None or base.kind != Kind.DIRECTORY:
-        findings.adopted.append(directory_row(local, remote.id, Sync.ADOPTED))
+        _file_in_the_way(remote, base, policy, findings)
+    elif base is None or base.kind != Kind.DIRECTORY or base.id != remote.id:
+        sync = Sync.SYNCED if _is_own_directory(remote, base) else Sync.ADOPTED
+        findings.adopted.append(BaselineEntry(key, Kind.DIRECTORY, 0, 0, 0, local.inode, None, remote.id, sync, None))
 
 
-def directory_row(local: LocalEntry, record_id: str, sync: Sync) -> BaselineEntry:
-    return BaselineEntry(local.key, Kind.DIRECTORY, 0, 0, 0, local.inode, None, record_id, sync, None)
+def _file_in_the_way(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy, findings: Findings) -> None:
+    """A remote file where the source has a directory."""
+    key = remote.key
+    if _is_unfinished(remote, base) and policy.delete is not DeleteMode.NEVER:
+        findings.directories[key] = None
+        findings.leftovers.append((remote, UNFINISHED))
+        return
+    findings.directories[key] = remote
+    if _may_make_way(remote, base, policy):
+        findings.gone[key] = Removal(remote, base, True, "a directory takes its place")
+    else:
+        findings.stays.add(key)
 
 
-def _absent(difference: Difference, policy: Policy, findings: Findings) -> None:
-    key, remote, base = difference.key, difference.remote, difference.base
-    path = path_of(key)
-    if remote is None or _is_left_out(path, remote.kind == Kind.DIRECTORY, policy.filter):
+def _absent(difference: Difference, facts: Facts, findings: Findings) -> None:
+    key, _, remote, base, _ = difference
+    if remote is None or key in facts.left_out:
         if base is not None:
             findings.forgotten.append(key)
         if remote is not None:
             findings.stays.add(key)
-    elif remote.status == Status.PENDING and _is_unfinished(base):
-        _unfinished(remote, base, policy, findings)
-    elif _may_delete(difference, policy):
-        findings.gone[key] = difference, "gone from the source" if base is not None else "not in the source"
-        if base is not None and remote.kind == Kind.FILE and _is_drifted(remote, base):
-            findings.drifted.append(Drift(path, "changed"))
+    elif remote.status == Status.PENDING and (base is None or _is_unfinished(remote, base)):
+        if base is None or facts.policy.delete is DeleteMode.NEVER:
+            findings.stays.add(key)  # somebody else's upload, or one that may still complete
+        else:
+            findings.leftovers.append((remote, UNFINISHED))
+            findings.forgotten.append(key)
+    elif may_go(remote, base, facts.policy):
+        reason = "gone from the source" if base is not None else "not in the source"
+        findings.gone[key] = Removal(remote, base, False, reason)
+        if base is not None and remote.kind == Kind.FILE and is_drifted(remote, base):
+            findings.drifted.append(Drift(path_of(key), "changed"))
     else:
-        _left_alone(difference, remote, policy, findings)
+        _left_alone(remote, base, facts.policy, findings)
 
 
-def _is_left_out(path: str, is_directory: bool, filters: Filter) -> bool:
-    """A directory may be on the way to something included, so only an exclusion leaves it out."""
-    return filters.excludes(path, directory=True) if is_directory else not filters.wants(path, directory=False)
+UNFINISHED = "an upload of this job that was never completed"
 
 
-def _is_unfinished(base: BaselineEntry | None) -> bool:
-    return base is None or (base.sync == Sync.CLAIMED and base.checksum is None)
+def _is_unfinished(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
+    """Whether a record can only be what is left of a create of this job's own, cut short before its content came."""
+    return remote.status == Status.PENDING and base is not None and base.sync == Sync.CLAIMED and base.checksum is None
 
 
-def _unfinished(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy, findings: Findings) -> None:
-    """A pending record at a path that is not wanted: removed if this job began it, else somebody's upload."""
-    if base is None or policy.delete is DeleteMode.NEVER:
-        findings.stays.add(remote.key)
-    else:
-        findings.leftovers.append((remote, "an upload of this job that was never completed"))
-        findings.forgotten.append(remote.key)
+def _is_own_directory(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
+    """Whether syncd made it: where it is not known under which id, the one that is there is taken for it."""
+    return base is not None and base.kind == Kind.DIRECTORY and base.sync == Sync.SYNCED and base.id in ("", remote.id)
 
 
-def _may_delete(difference: Difference, policy: Policy) -> bool:
-    """Whether the mode lets the remote side go: in `tracked`, only what this job put or adopted there, unchanged."""
-    remote, base = difference.remote, difference.base
-    if remote is None or policy.delete is DeleteMode.NEVER:
-        return False
-    if policy.delete is DeleteMode.MIRROR:
-        return True
-    if base is None or base.kind != remote.kind:
-        return False
-    if remote.kind == Kind.DIRECTORY:
-        return base.sync == Sync.SYNCED
-    return not _is_drifted(remote, base)
+def may_go(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy) -> bool:
+    """Whether the mode lets a record go: in `tracked`, only what this job put or adopted there, unchanged."""
+    if policy.delete is not DeleteMode.TRACKED:
+        return policy.delete is DeleteMode.MIRROR
+    return _is_own_directory(remote, base) if remote.kind == Kind.DIRECTORY else not is_drifted(remote, base)
 
 
-def _left_alone(difference: Difference, remote: RemoteEntry, policy: Policy, findings: Findings) -> None:
-    base = difference.base
+def _may_make_way(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy) -> bool:
+    """Whether a record may go for what takes its place: then a directory that was only adopted may, too."""
+    if remote.kind == Kind.DIRECTORY and policy.delete is DeleteMode.TRACKED:
+        return base is not None and base.kind == Kind.DIRECTORY and base.id in ("", remote.id)
+    return may_go(remote, base, policy)
+
+
+def _left_alone(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy, findings: Findings) -> None:
+    """A remote path that is gone locally and not this job's to delete: said, and no longer known."""
     findings.stays.add(remote.key)
-    if remote.kind == Kind.DIRECTORY:
-        if base is not None and policy.delete is not DeleteMode.NEVER:
-            findings.forgotten.append(remote.key)
-    elif base is None:
-        findings.extra += 1
-    elif _is_drifted(remote, base):
+    if base is None:
+        findings.extra += remote.kind == Kind.FILE
+    elif base.kind == Kind.FILE and (remote.kind == Kind.DIRECTORY or is_drifted(remote, base)):
         findings.drifted.append(Drift(path_of(remote.key), "changed"))
+        if remote.status == Status.COMPLETED:
+            findings.forgotten.append(remote.key)
+    elif policy.delete is not DeleteMode.NEVER:
         findings.forgotten.append(remote.key)
 
 
-def _surplus(difference: Difference, findings: Findings) -> None:
-    """Further records of one path: removed where they can only be this job's own, else left and counted."""
+def _surplus(difference: Difference, facts: Facts, findings: Findings) -> None:
+    """Further records of one path: removed where they can only be this job's own, else left and counted.
+
+    Its own are those with the content that it put or began to put there, unfinished ones at a path that it knows, and
+    exact repeats of what the source has there.
+    """
     remote, base = difference.remote, difference.base
+    ours = {base.checksum, base.claim} - {None, ""} if base is not None else set()
+    if base is not None or facts.policy.delete is not DeleteMode.NEVER:
+        in_sync = {known_checksum(difference, facts.checksums)} - {None}
+        ours |= in_sync & {remote.checksum if remote is not None else None}
     for record in difference.surplus:
-        ours = {known for known in (base.checksum, base.claim) if known} if base is not None else set()
-        if remote is not None and remote.checksum is not None:
-            ours.add(remote.checksum)
-        if record.kind == Kind.FILE and base is not None and (record.checksum is None or record.checksum in ours):
+        is_own = record.checksum in ours or (record.status == Status.PENDING and base is not None)
+        if is_own and record.kind == Kind.FILE and difference.key not in facts.left_out:
             findings.leftovers.append((record, "a repeated record of the same path"))
         else:
             findings.stays.add(record.key)
             findings.extra += record.kind == Kind.FILE
 
 
-def occupied_parents(keys: set[bytes]) -> set[bytes]:
+def occupied_parents(keys: Iterable[bytes]) -> set[bytes]:
     """Every directory above one of `keys`."""
     found: set[bytes] = set()
     for key in keys:

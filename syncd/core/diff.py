@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status, Sync
-from syncd.core.paths import is_below
+from syncd.core.paths import SEPARATOR, ancestors_of, is_below, parent_of
 
 
 class Keyed(Protocol):
@@ -68,22 +68,22 @@ class Census:
     directories_known: int = 0
 
 
-def merge_join(left: Iterable[Left], right: Iterable[Right]) -> Iterator[tuple[Left | None, Right | None]]:
-    """Pairs by key from two streams sorted by unique keys; None stands for the side that lacks it."""
+def merge_join(left: Iterable[Left], right: Iterable[Right]) -> Iterator[tuple[bytes, Left | None, Right | None]]:
+    """Key by key from two streams sorted by unique keys; None stands for the side that lacks it."""
     rights = iter(right)
     other = next(rights, None)
     for one in left:
         key = one.key
         while other is not None and other.key < key:
-            yield None, other
+            yield other.key, None, other
             other = next(rights, None)
         if other is not None and other.key == key:
-            yield one, other
+            yield key, one, other
             other = next(rights, None)
         else:
-            yield one, None
+            yield key, one, None
     while other is not None:
-        yield None, other
+        yield other.key, None, other
         other = next(rights, None)
 
 
@@ -91,22 +91,33 @@ def local_changes(
     local: Iterable[LocalEntry], baseline: Iterable[BaselineEntry], census: Census
 ) -> Iterator[LocalChange]:
     """Where the local tree is not what the baseline says; counts into `census` on the way."""
-    for entry, base in merge_join(local, baseline):
-        if base is not None:
-            if base.kind == Kind.FILE:
-                census.known += 1
-            else:
-                census.directories_known += 1
-        if entry is None:
-            if base is not None:
-                yield LocalChange(base.key, None, base)
-            continue
-        if entry.kind == Kind.FILE:
+    for key, entry, base in merge_join(_with_directories(local), baseline):
+        known = base is not None and base.kind == Kind.FILE and base.checksum is not None
+        census.known += known
+        if base is not None and base.kind == Kind.DIRECTORY:
+            census.directories_known += 1
+        if entry is not None and entry.kind == Kind.FILE:
             census.local += 1
-            if base is not None and base.kind == Kind.FILE and base.size == entry.size:
-                census.present += 1
-        if base is None or not same_stat(entry, base):
-            yield LocalChange(entry.key, entry, base)
+            census.present += known and base is not None and base.size == entry.size
+        if entry is None or base is None or not same_stat(entry, base):
+            yield LocalChange(key, entry, base)
+
+
+def _with_directories(local: Iterable[LocalEntry]) -> Iterator[LocalEntry]:
+    """The entries, and each directory on the way to one that is not itself among them, as where only some names are
+    included."""
+    last = b""
+    directory = b""
+    for entry in local:
+        key = entry.key
+        if (parent := parent_of(key)) != directory:
+            directory = parent
+            if last != parent and not last.startswith(parent + SEPARATOR):
+                for above in ancestors_of(key):
+                    if last != above and not is_below(last, above):
+                        yield LocalEntry(above, Kind.DIRECTORY, 0, 0, 0, 0)
+        yield entry
+        last = key
 
 
 def same_stat(entry: LocalEntry, base: BaselineEntry) -> bool:
@@ -142,29 +153,31 @@ def remote_changes(
     remote: Iterable[RemoteEntry], baseline: Iterable[BaselineEntry], census: Census
 ) -> Iterator[RemoteChange]:
     """Where the remote is not what the baseline says; counts into `census` on the way."""
-    for group, base in merge_join(grouped(remote), baseline):
-        if group is None:
-            if base is not None:
-                yield RemoteChange(base.key, [], base)
-            continue
-        if group.records[0].kind == Kind.FILE:
+    for key, group, base in merge_join(grouped(remote), baseline):
+        records = group.records if group is not None else []
+        if records and records[0].kind == Kind.FILE:
             census.remote += 1
-        if base is None or len(group.records) > 1 or not same_record(group.records[0], base):
-            yield RemoteChange(group.key, group.records, base)
+        if len(records) != 1 or base is None or not same_record(records[0], base):
+            yield RemoteChange(key, records, base)
 
 
 def same_record(record: RemoteEntry, base: BaselineEntry) -> bool:
     """Whether the remote record is the one the baseline knows, complete and with the content it knows."""
-    if record.kind != base.kind:
+    if record.kind != base.kind or record.id != base.id:
         return False
-    if record.kind == Kind.DIRECTORY:
-        return True
-    return (
-        base.sync == Sync.SYNCED
-        and record.id == base.id
-        and record.checksum == base.checksum
-        and record.status == Status.COMPLETED
+    return record.kind == Kind.DIRECTORY or (
+        base.sync == Sync.SYNCED and record.status == Status.COMPLETED and has_known_content(record, base)
     )
+
+
+def has_known_content(record: RemoteEntry, base: BaselineEntry) -> bool:
+    """Whether a completed remote file has the content that the baseline knows.
+
+    Where the remote gives no checksum, the same record of the same size has it.
+    """
+    if record.checksum is None:
+        return base.checksum is not None and record.id == base.id and record.size == base.size
+    return record.checksum == base.checksum
 
 
 def differences(locals_: Iterable[LocalChange], remotes: Iterable[RemoteChange]) -> Iterator[Difference]:
@@ -174,41 +187,41 @@ def differences(locals_: Iterable[LocalChange], remotes: Iterable[RemoteChange])
     on (unreadable, a link, ...) is left out: nothing is known about it. Such an entry itself comes with no remote side.
     """
     frozen: bytes | None = None
-    for mine, theirs in merge_join(locals_, remotes):
-        key = mine.key if mine is not None else theirs.key  # type: ignore[union-attr]
+    for key, mine, theirs in merge_join(locals_, remotes):
         if frozen is not None and is_below(key, frozen):
             continue
-        if mine is not None:
-            local, base = mine.local, mine.base
-        else:
-            base = theirs.base if theirs is not None else None
-            local = _as_known_locally(base) if base is not None else None
+        base = mine.base if mine is not None else theirs.base if theirs is not None else None
+        local = mine.local if mine is not None else _as_known_locally(base)
         if local is not None and local.kind > Kind.FILE:
             frozen = key
             yield Difference(key, local, None, base)
-            continue
-        if theirs is None:
-            yield Difference(key, local, _as_known_remotely(base) if base is not None else None, base)
+        elif theirs is None:
+            yield Difference(key, local, _as_known_remotely(base), base)
         else:
-            record, surplus = choose(theirs.records, base)
+            record, surplus = choose(theirs.records, local, base)
             yield Difference(key, local, record, base, surplus)
 
 
 def choose(
-    records: list[RemoteEntry], base: BaselineEntry | None
+    records: list[RemoteEntry], local: LocalEntry | None, base: BaselineEntry | None
 ) -> tuple[RemoteEntry | None, tuple[RemoteEntry, ...]]:
-    """The one record that stands for a path, and the others: the one that the baseline knows, else a completed one,
-    else the first by id, so that every run chooses the same."""
+    """The one record that stands for a path, and the others: the one that the baseline knows, else one of the kind that
+    is there locally, else a completed one, else the first by id, so that every run chooses the same."""
     if not records:
         return None, ()
     known = base.id if base is not None else ""
-    ranked = sorted(records, key=lambda record: (record.id != known, record.status, record.id))
+    kind = local.kind if local is not None else Kind.FILE
+    ranked = sorted(records, key=lambda record: (record.id != known, record.kind != kind, record.status, record.id))
     return ranked[0], tuple(ranked[1:])
 
 
-def _as_known_locally(base: BaselineEntry) -> LocalEntry:
+def _as_known_locally(base: BaselineEntry | None) -> LocalEntry | None:
+    if base is None:
+        return None
     return LocalEntry(base.key, base.kind, base.size, base.mtime_ns, base.ctime_ns, base.inode)
 
 
-def _as_known_remotely(base: BaselineEntry) -> RemoteEntry:
+def _as_known_remotely(base: BaselineEntry | None) -> RemoteEntry | None:
+    if base is None:
+        return None
     return RemoteEntry(base.key, base.kind, base.size, base.checksum, base.id, Status.COMPLETED, "")

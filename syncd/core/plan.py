@@ -7,9 +7,9 @@ plan was executed gives an empty one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from syncd.core.classify import Policy, classify, must_be_compared, occupied_parents
+from syncd.core.classify import Facts, Policy, classify, left_out, must_be_compared, occupied_parents
 from syncd.core.diff import Difference
 from syncd.core.guard import Guard
 from syncd.core.model import (
@@ -24,12 +24,14 @@ from syncd.core.model import (
     Move,
     Operation,
     Problem,
-    RemoteEntry,
     Replace,
     Skip,
 )
-from syncd.core.moves import DirectoryMove, Pair, move_directories, nominees, pair_files
+from syncd.core.moves import Pair, nominees
 from syncd.core.paths import ancestors_of, is_below, path_of, slice_below
+from syncd.core.renames import DirectoryMove, Moves, find_moves
+
+TAKEN = "something that this job may not delete is in its place on the destination"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def to_be_read(differences: Sequence[Difference], policy: Policy) -> list[LocalE
     """The local files whose checksum `decide` needs and the baseline cannot tell."""
     wanted = {one.key: one.local for one in differences if one.local is not None and must_be_compared(one)}
     if policy.moves:
-        wanted |= {entry.key: entry for entry in nominees(differences)}
+        wanted |= {entry.key: entry for entry in nominees(differences, policy)}
     return [wanted[key] for key in sorted(wanted)]
 
 
@@ -72,89 +74,95 @@ def decide(
     guard: Guard,
 ) -> Plan:
     """The plan for these differences. `checksums` holds what `to_be_read` asked for, as far as it could be read."""
-    draft = _Draft(differences, checksums, policy, hold=False)
+    facts = Facts(checksums, policy, left_out(differences, policy.filter))
+    draft = _Draft(differences, facts, hold=False)
     because = guard.held(draft.deletions)
-    if because is not None:
-        draft = _Draft(differences, checksums, policy, hold=True)
-    return draft.plan(because)
+    if because is None:
+        return draft.plan()
+    held = _Draft(differences, facts, hold=True).plan()
+    return replace(held, held=draft.deletions, held_because=because)
 
 
 class _Draft:
-    """One way to plan: with the deletions, or with all of them held."""
+    """One way to plan: with the deletions, or with all of them held. `deletions` counts files."""
 
-    def __init__(
-        self,
-        differences: Sequence[Difference],
-        checksums: Mapping[bytes, Fingerprint],
-        policy: Policy,
-        *,
-        hold: bool,
-    ) -> None:
-        self.policy = policy
+    def __init__(self, differences: Sequence[Difference], facts: Facts, *, hold: bool) -> None:
+        self.facts = facts
         self.hold = hold
-        self.directory_moves: tuple[DirectoryMove, ...] = ()
-        rest = list(differences)
-        if policy.moves and policy.capabilities.move_directory:
-            self.directory_moves, rest = move_directories(rest, checksums, whole_only=hold)
-        self.findings = classify(rest, checksums, policy)
-        self.pairs = self._pairs(rest, checksums)
+        moves = Moves((), [], list(differences))
+        if facts.policy.moves:
+            moves = find_moves(moves.rest, facts, whole_only=hold)
+        self.directory_moves = moves.directories
+        self.pairs = moves.files
+        self.findings = classify(moves.rest, facts)
         for pair in self.pairs:
-            self.findings.gone.pop(pair.gone.key)
-            self.findings.uploads.pop(pair.new.key)
-        self.blocked = self._blocked()
-        self.deletions = self._count_deletions()
+            del self.findings.gone[pair.source.key], self.findings.uploads[pair.local.key]
+        self.renewed = self._renewed()
+        self.deletions = sum(removal.remote.kind == Kind.FILE for removal in self.findings.gone.values())
+        while closed := self._closed():
+            self._give_up(closed)
 
-    def _pairs(self, rest: Sequence[Difference], checksums: Mapping[bytes, Fingerprint]) -> list[Pair]:
-        """Files to move: allowed to go, wanted there, and of the same content type at both names."""
-        if not self.policy.moves:
-            return []
-        kept = []
-        for pair in pair_files(rest, checksums):
-            old, new = pair.gone.key, pair.new.key
-            if old not in self.findings.gone or new not in self.findings.uploads or is_below(new, old):
-                continue
-            if self.policy.content_type(path_of(old)) == self.policy.content_type(path_of(new)):
-                kept.append(pair)
-        return kept
+    def _renewed(self) -> dict[bytes, str]:
+        """For each gone file the path where the same file, changed or with another content type, is uploaded now."""
+        by_inode: dict[int, str] = {}
+        by_checksum: dict[str, str] = {}
+        for key, upload in self.findings.uploads.items():
+            by_inode[upload.local.inode] = path_of(key)
+            if (read := self.facts.checksums.get(key)) is not None:
+                by_checksum[read.checksum] = path_of(key)
+        renewed = {}
+        for key, (remote, base, _, _) in self.findings.gone.items():
+            if remote.kind == Kind.FILE and base is not None:
+                path = by_checksum.get(base.checksum or "") or by_inode.get(base.inode)
+                if path is not None:
+                    renewed[key] = path
+        return renewed
 
-    def _blocked(self) -> set[bytes]:
-        """Paths whose place is taken by something that may not go (or, with `hold`, does not go now)."""
-        occupied = occupied_parents(self.findings.stays)
-        blocked = set()
-        for key in self._in_the_way():
-            if key not in self.findings.gone or key in occupied or self.hold:
-                blocked.add(key)
-        return blocked
-
-    def _in_the_way(self) -> Iterable[bytes]:
-        """Paths where the remote has a file in the place of a directory, or the reverse."""
+    def _closed(self) -> dict[bytes, bool]:
+        """The places taken by something that does not go by this plan, and whether that is only held."""
         findings = self.findings
-        for key, (difference, _) in findings.uploads.items():
-            if difference.remote is not None and difference.remote.kind == Kind.DIRECTORY:
-                yield key
-        for key, difference in findings.directories.items():
-            if difference.remote is not None:
-                yield key
+        taken = [key for key, there in findings.directories.items() if there is not None]
+        taken += [key for key, one in findings.uploads.items() if one.remote and one.remote.kind == Kind.DIRECTORY]
+        if not taken:
+            return {}
+        occupied = occupied_parents(findings.stays) | findings.stays
+        may_go = {key: key in findings.gone and key not in occupied for key in taken}
+        return {key: may for key, may in may_go.items() if self.hold or not may}
 
-    def _count_deletions(self) -> int:
-        """In files; an old copy whose new one is uploaded at another path by this plan is a deletion too."""
-        return sum(
-            difference.remote is not None and difference.remote.kind == Kind.FILE
-            for difference, _ in self.findings.gone.values()
-        )
-
-    def plan(self, because: str | None) -> Plan:
+    def _give_up(self, closed: Mapping[bytes, bool]) -> None:
+        """What cannot come to its place: with held deletions it is held too, else it fails; what it replaces stays."""
         findings = self.findings
-        self._report_blocked(because)
+        moved = {pair.local.key: pair.source.key for pair in self.pairs}
+        lost: dict[bytes, bool] = {}
+        for key in (*findings.uploads, *findings.directories, *moved):
+            obstacle = next((one for one in (*ancestors_of(key), key) if one in closed), None)
+            if obstacle is not None:
+                lost[key] = closed[obstacle]
+        for key in sorted(lost):
+            action = "move" if key in moved else "mkdir" if key in findings.directories else "create"
+            findings.uploads.pop(key, None)
+            findings.directories.pop(key, None)
+            if not lost[key]:
+                findings.problems.append(Problem(path_of(key), action, TAKEN))
+        self.pairs = [pair for pair in self.pairs if pair.local.key not in lost]
+        failed = {path_of(key) for key in lost}
+        stays = {key for key, path in self.renewed.items() if path in failed}
+        stays |= {*closed, *(moved[key] for key in lost if key in moved)}
+        findings.stays |= stays
+        for key in stays:
+            findings.gone.pop(key, None)
+
+    def plan(self) -> Plan:
+        findings = self.findings
         deletes = [] if self.hold else self._deletes()
-        uploads = [*self._uploads()]
         operations: list[Operation] = [
-            *(self._directory_move(move) for move in self.directory_moves),
+            *(_directory_move(move) for move in self.directory_moves),
             *(Delete(path_of(record.key), reason, record, leftover=True) for record, reason in findings.leftovers),
-            *(one for one in deletes if one.in_the_way),
-            *self._file_moves(),
+            *(one for one in deletes if one.in_the_way and one.remote.kind == Kind.FILE),
+            *(_file_move(pair) for pair in self.pairs),
+            *(one for one in deletes if one.in_the_way and one.remote.kind == Kind.DIRECTORY),
             *self._make_directories(),
-            *uploads,
+            *self._uploads(),
             *(one for one in deletes if not one.in_the_way),
         ]
         return Plan(
@@ -165,110 +173,65 @@ class _Draft:
             drifted=tuple(findings.drifted),
             problems=tuple(findings.problems),
             skipped=tuple(findings.skipped),
-            held=self.deletions if because is not None else 0,
-            held_because=because,
             extra=findings.extra,
         )
 
-    def _report_blocked(self, because: str | None) -> None:
-        """What cannot come because something is in its place: with held deletions that is held too, else it fails."""
-        for key in self._place_taken():
-            upload = self.findings.uploads.pop(key, None)
-            self.findings.directories.pop(key, None)
-            if upload is not None and because is None:
-                error = "something that this job may not delete is in its place on the destination"
-                self.findings.problems.append(Problem(path_of(key), "create", error))
-        self.pairs = [pair for pair in self.pairs if not self._is_blocked(pair.new.key)]
-
-    def _place_taken(self) -> list[bytes]:
-        keys = [*self.findings.uploads, *self.findings.directories]
-        return sorted({key for key in keys if self._is_blocked(key)})
-
-    def _is_blocked(self, key: bytes) -> bool:
-        return bool(self.blocked) and (key in self.blocked or any(one in self.blocked for one in ancestors_of(key)))
-
-    def _directory_move(self, move: DirectoryMove) -> Move:
-        local, remote = move.new.local, move.gone.remote
-        assert local is not None
-        assert remote is not None
-        reason = f"the directory was renamed; {move.carried} files in it are the same"
-        source = path_of(move.gone.key)
-        return Move(path_of(local.key), source, reason, local, remote, None, move.covers, move.carried)
-
-    def _file_moves(self) -> Iterable[Move]:
-        for pair in self.pairs:
-            local, remote, base = pair.new.local, pair.gone.remote, pair.gone.base
-            assert local is not None
-            assert remote is not None
-            assert base is not None
-            source = path_of(pair.gone.key)
-            reason = f"same content as {source}, which is gone"
-            yield Move(path_of(local.key), source, reason, local, remote, base.checksum, (), 1)
-
     def _make_directories(self) -> Iterable[MakeDirectory]:
         """Parents first. One that holds something is made on the way to it."""
-        arrivals = {*self.findings.uploads, *(pair.new.key for pair in self.pairs)}
-        arrivals |= {move.new.key for move in self.directory_moves}
+        arrivals = {*self.findings.uploads, *(pair.local.key for pair in self.pairs)}
+        arrivals |= {move.local.key for move in self.directory_moves}
         filled = occupied_parents(arrivals)
         wanted = {key for key in self.findings.directories if key not in filled and self._is_wanted_empty(key)}
         filled |= occupied_parents(wanted)
-        moved = {move.new.key for move in self.directory_moves}
         for key in self.findings.directories:
-            if key in filled and key not in moved:
+            if key in filled:
                 yield MakeDirectory(path_of(key), "on the way to what is in it", on_the_way=True)
             elif key in wanted:
                 yield MakeDirectory(path_of(key), "new", on_the_way=False)
 
     def _is_wanted_empty(self, key: bytes) -> bool:
-        return self.policy.empty_directories and self.policy.filter.wants(path_of(key), directory=True)
+        policy = self.facts.policy
+        return policy.empty_directories and policy.filter.wants(path_of(key), directory=True)
 
     def _uploads(self) -> Iterable[Create | Replace]:
-        for key, (difference, reason) in self.findings.uploads.items():
-            local, remote = difference.local, difference.remote
-            assert local is not None
+        for key, (local, remote, base, reason) in self.findings.uploads.items():
             if remote is None or remote.kind == Kind.DIRECTORY:
                 yield Create(path_of(key), reason, local)
             else:
-                yield Replace(path_of(key), reason, local, remote, difference.base)
+                yield Replace(path_of(key), reason, local, remote, base)
 
     def _deletes(self) -> list[Delete]:
         """Deepest first; a directory of which nothing stays goes in one call with everything in it."""
         gone = self.findings.gone
         keys = sorted(gone)
         occupied = occupied_parents(self.findings.stays)
-        renewed = self._renewed_by_inode()
         found: list[Delete] = []
         whole: bytes | None = None
         for key in keys:
-            difference, reason = gone[key]
-            record = difference.remote
-            if record is None or key in self.blocked or (whole is not None and is_below(key, whole)):
+            if whole is not None and is_below(key, whole):
                 continue
-            members = [key]
-            if record.kind == Kind.DIRECTORY:
-                if key in occupied:
-                    continue
+            if gone[key].remote.kind == Kind.FILE:
+                found.append(self._delete(key, [key]))
+            elif key not in occupied:
                 whole = key
-                members = keys[slice_below(keys, key)]
-            covers = tuple(gone[one][0].remote for one in members if one != key)
-            after = tuple(renewed[one] for one in members if one in renewed)
-            in_the_way = difference.local is not None
-            found.append(Delete(path_of(key), reason, record, _present(covers), after, in_the_way))
+                found.append(self._delete(key, [key, *keys[slice_below(keys, key)]]))
         return sorted(found, key=lambda one: one.path.count("/"), reverse=True)
 
-    def _renewed_by_inode(self) -> dict[bytes, str]:
-        """For each gone file the path where the same file, changed or of another type, is uploaded now."""
-        uploaded = {
-            difference.local.inode: path_of(key)
-            for key, (difference, _) in self.findings.uploads.items()
-            if difference.local is not None
-        }
-        return {
-            key: uploaded[difference.base.inode]
-            for key, (difference, _) in self.findings.gone.items()
-            if difference.base is not None and difference.base.kind == Kind.FILE and difference.base.inode in uploaded
-        }
+    def _delete(self, key: bytes, members: Sequence[bytes]) -> Delete:
+        """What is in the way cannot wait for what takes its place."""
+        remote, _, in_the_way, reason = self.findings.gone[key]
+        covers = tuple(self.findings.gone[one].remote for one in members if one != key)
+        after = () if in_the_way else tuple(self.renewed[one] for one in members if one in self.renewed)
+        return Delete(path_of(key), reason, remote, covers, after, in_the_way)
 
 
-def _present(records: Iterable[RemoteEntry | None]) -> tuple[RemoteEntry, ...]:
-    return tuple(record for record in records if record is not None)
+def _directory_move(move: DirectoryMove) -> Move:
+    reason = f"the directory was renamed; {move.carried} files in it are the same"
+    source = path_of(move.source.key)
+    return Move(path_of(move.local.key), source, reason, move.local, move.source, None, move.covers, move.carried)
+
+
+def _file_move(pair: Pair) -> Move:
+    source = path_of(pair.source.key)
+    reason = f"same content as {source}, which is gone"
+    return Move(path_of(pair.local.key), source, reason, pair.local, pair.source, pair.checksum)
