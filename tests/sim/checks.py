@@ -1,0 +1,221 @@
+"""What must never happen, looked at with every effect on the cloud, and what must be so in the end.
+
+Made by `world` for the whole life of a world. It knows more than the engine: who made what it deletes, which contents
+a local path ever had, and at which step what was looked at.
+"""
+
+from __future__ import annotations
+
+from syncd.core.filters import Filter
+from syncd.core.model import DeleteMode, JobReport, Kind, Status, Sync
+from syncd.core.paths import ancestors_of, key_of, path_of
+from tests.sim.chaos import Chaos
+from tests.sim.cloud import Cloud, Record
+from tests.sim.remote import MemoryRemote
+from tests.sim.store import MemoryStore
+from tests.sim.tree import MemoryTree, md5
+
+
+class Violation(AssertionError):
+    """A rule of the contract was broken."""
+
+
+class Checks:
+    def __init__(self, chaos: Chaos, tree: MemoryTree, cloud: Cloud, store: MemoryStore) -> None:
+        self._chaos = chaos
+        self._tree = tree
+        self._cloud = cloud
+        self._store = store
+        self._committed = 0
+        self.violations: list[str] = []
+        self.deleted_files = 0
+        """By the run, without its own leftovers."""
+        cloud.completed = self._completed
+        cloud.removed = self._removed
+
+    def begin(self, mode: DeleteMode, filters: Filter, remote: MemoryRemote) -> None:
+        self._mode = DeleteMode.NEVER if self._store.memory.rebuilt else mode
+        self._filters = filters
+        self._remote = remote
+        self.deleted_files = 0
+
+    def ended(self) -> None:
+        """What the filters left out in a run is no longer followed."""
+        for record in self._cloud.records.values():
+            record.detached = record.detached or self._is_left_out(record)
+
+    def state_lost(self) -> None:
+        for record in self._cloud.records.values():
+            record.detached = True
+
+    def check_report(self, report: JobReport) -> None:
+        if report.held and self.deleted_files:
+            self._violated(f"{report.held} deletions were held and {self.deleted_files} done")
+        if report.exit != (3 if report.held else 1 if report.failed else 0):
+            self._violated(f"exit {report.exit} of {report}")
+
+    def _violated(self, text: str) -> None:
+        self.violations.append(f"step {self._chaos.step}: {text}")
+
+    def _completed(self, record: Record) -> None:
+        if record.data not in self._tree.versions[record.path]:
+            self._violated(f"{record.path!r} was published with {record.data!r}, which it never was")
+        self.check_twins(record)
+
+    def check_twins(self, record: Record) -> None:
+        twins = [one for one in self._cloud.at(record.key) if one.made_by_us and not one.colliding]
+        if len(twins) > 1:
+            self._violated(f"{len(twins)} records of ours at {record.path!r}")
+
+    def _removed(self, records: list[Record], ours: bool) -> None:
+        if not ours:
+            return
+        self._adopt()
+        going = set(map(id, records))
+        for record in records:
+            complaint = self._complaint(record, going)
+            if complaint is not None:
+                self._violated(f"{record.path!r} ({record.kind.name}) was deleted: {complaint}")
+
+    def _adopt(self) -> None:
+        """What the baseline once knew as the same on both sides is the job's."""
+        rows, self._committed = self._store.written[self._committed :], len(self._store.written)
+        for row in rows:
+            if row.kind == Kind.FILE and row.sync == Sync.SYNCED:
+                for record in self._cloud.at(row.key):
+                    record.owned = record.owned or record.entry.checksum == row.checksum
+
+    def _complaint(self, record: Record, going: set[int]) -> str | None:
+        twins = [one for one in self._cloud.at(record.key) if id(one) not in going]
+        if record.changed > self._remote.listed:
+            return None  # the gap between the last look and the deletion, which cannot be closed
+        if self._is_frozen(record.path):
+            return "nothing is known about it locally"
+        if self._is_left_out(record):
+            return "the filters leave it out"
+        if twins:
+            return None if record.made_by_us or record.owned or record.status == Status.PENDING else "a stranger's twin"
+        if record.made_by_us and record.status == Status.PENDING:
+            return None
+        if record.kind == Kind.FILE:
+            self.deleted_files += 1
+        return self._wrong_mode(record) or self._still_local(record)
+
+    def _wrong_mode(self, record: Record) -> str | None:
+        if self._mode is DeleteMode.NEVER:
+            return "nothing may be deleted"
+        if self._mode is DeleteMode.TRACKED and not record.owned:
+            return "it is not the job's"
+        return None
+
+    def _still_local(self, record: Record) -> str | None:
+        """Whether a local one of its kind was there when that was last looked at."""
+        node = self._tree.nodes.get(record.path)
+        if node is None or node.kind != record.kind:
+            return None
+        asked = max(self._tree.asked.get(path_of(key), 0) for key in [record.key, *ancestors_of(record.key)])
+        return "it is there locally" if node.born <= (asked or self._tree.scanned) else None
+
+    def _is_frozen(self, path: str) -> bool:
+        return any(path_of(key) in self._tree.frozen for key in [key_of(path), *ancestors_of(key_of(path))])
+
+    def _is_left_out(self, record: Record) -> bool:
+        return self._filters.excludes(record.path, directory=record.kind == Kind.DIRECTORY)
+
+    # In the end.
+
+    def converged(self, report: JobReport, *, empty_directories: bool) -> list[str]:
+        """What is not as it must be after a run that nothing disturbed."""
+        self._adopt()
+        failed = {problem.path for problem in report.failed}
+        found = [f"{path!r} failed without need" for path in failed if not self._is_hopeless(path)]
+        found += self._not_equal(failed, held=report.held > 0)
+        if empty_directories:
+            found += self._directories_missing(failed, held=report.held > 0)
+        if not report.held:
+            found += self._superfluous()
+        if not failed and not report.held:
+            found += self._baseline_wrong()
+        return found
+
+    def _is_hopeless(self, path: str) -> bool:
+        """Whether somebody else's record, the name or the local file itself keeps the path from being synced."""
+        node = self._tree.nodes.get(path)
+        if node is None or node.kind > Kind.FILE or node.locked:
+            return True
+        if any(self._cloud.knobs.names_kept(part) != part for part in path.split("/")):
+            return True
+        kinds = {record.kind for record in self._cloud.at(key_of(path))}
+        return node.kind not in (kinds or {node.kind}) or self._is_under_a_file(path)
+
+    def _is_under_a_file(self, path: str) -> bool:
+        return any(record.kind == Kind.FILE for key in ancestors_of(key_of(path)) for record in self._cloud.at(key))
+
+    def _wanted(self, kind: Kind) -> list[str]:
+        return [
+            path
+            for path, node in self._tree.nodes.items()
+            if node.kind == kind
+            and not self._is_frozen(path)
+            and not self._filters.excludes(path, directory=kind == Kind.DIRECTORY)
+        ]
+
+    def _not_equal(self, failed: set[str], *, held: bool) -> list[str]:
+        found = []
+        for path in self._wanted(Kind.FILE):
+            data = self._tree.nodes[path].data
+            there = [record.data for record in self._cloud.at(key_of(path)) if record.status == Status.COMPLETED]
+            if data not in there and path not in failed and not (held and self._is_hopeless(path)):
+                found.append(f"{path!r} is {data!r} here and {there} there")
+        return found
+
+    def _directories_missing(self, failed: set[str], *, held: bool) -> list[str]:
+        return [
+            f"the directory {path!r} is missing there"
+            for path in self._wanted(Kind.DIRECTORY)
+            if self._cloud.directory_at(key_of(path)) is None
+            and path not in failed
+            and not self._is_hopeless(path)
+            and not held
+        ]
+
+    def _superfluous(self) -> list[str]:
+        found = []
+        for record in self._cloud.records.values():
+            if not record.there or self._is_frozen(record.path) or self._is_left_out(record):
+                continue
+            node = self._tree.nodes.get(record.path)
+            if node is not None and node.kind == record.kind and record.status == Status.COMPLETED:
+                continue
+            if self._had_to_go(record):
+                found.append(f"{record.path!r} ({record.kind.name}, {record.status.name}) is still there")
+        return found
+
+    def _had_to_go(self, record: Record) -> bool:
+        if record.status == Status.PENDING:
+            return record.made_by_us
+        strangers = [one for one in self._cloud.below(record.key) if not one.owned or self._is_frozen(one.path)]
+        if any(self._is_left_out(one) for one in strangers):
+            return False
+        if self._mode is DeleteMode.MIRROR:
+            return not any(self._is_frozen(one.path) for one in strangers)
+        return self._mode is DeleteMode.TRACKED and record.owned and not strangers and not record.detached
+
+    def _baseline_wrong(self) -> list[str]:
+        rows = self._store.baseline
+        found = [f"row {path_of(key)!r} is {row.sync.name}" for key, row in rows.items() if row.sync in _UNSETTLED]
+        for path in self._wanted(Kind.FILE):
+            row = rows.get(key_of(path))
+            ids = {record.id for record in self._cloud.at(key_of(path))}
+            if row is None or row.checksum != md5(self._tree.nodes[path].data) or row.id not in ids:
+                found.append(f"the row of {path!r} is {row}")
+        there = {record.key for record in self._cloud.records.values() if record.there}
+        found += [
+            f"row {path_of(key)!r} stands for nothing"
+            for key in rows
+            if path_of(key) not in self._tree.nodes and key not in there and not self._is_frozen(path_of(key))
+        ]
+        return found
+
+
+_UNSETTLED = (Sync.CLAIMED, Sync.UPLOADED)

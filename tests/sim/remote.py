@@ -1,0 +1,205 @@
+"""`ports.Remote` over the simulated cloud: requests that take time, fail before or after their effect, and back off.
+
+Like the real one it looks for a lost answer's effect before it gives up, and waits until a directory's move is done.
+What it was asked, and how much of that at once, is kept for the checkers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
+from syncd.core.paths import key_of, parent_of, path_of
+from syncd.engine.slots import Slots
+from syncd.errors import Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
+from syncd.ports import Content, Sink
+from tests.sim.chaos import Chaos
+from tests.sim.cloud import Cloud, Record
+from tests.sim.tree import md5
+
+Returned = TypeVar("Returned")
+PAGE = 3
+
+CAPABILITIES = Capabilities(
+    directories=True,
+    move=True,
+    move_directory=True,
+    max_name_chars=100,
+    max_directory_chars=1000,
+    max_size_bytes=1000,
+)
+
+
+class MemoryRemote:
+    capabilities = CAPABILITIES
+
+    def __init__(self, chaos: Chaos, cloud: Cloud, slots: Slots, *, most_at_once: int) -> None:
+        self._chaos = chaos
+        self._cloud = cloud
+        self._slots = slots
+        self._most = most_at_once
+        self._active = 0
+        self._changing: Counter[str] = Counter()
+        self.calls: list[str] = []
+        """Every operation asked for, in order, such as `create a/b`."""
+        self.broken: dict[str, Exception] = {}
+        """Operations that fail for ever, by what `calls` would call them."""
+        self.listed = 0
+        """The step at which the last complete listing of anything was begun."""
+        self.violations: list[str] = []
+
+    @property
+    def changes(self) -> list[str]:
+        """The operations that ask for a change."""
+        return [call for call in self.calls if call.split()[0] not in ("entries", "get")]
+
+    async def entries(
+        self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
+    ) -> None:
+        del directories_known
+        with self._operation(f"entries {directory}"):
+            begun = self._chaos.step
+            found = await self._request("list", lambda: self._cloud.listing(key_of(directory), recursive=recursive))
+            for start in range(0, len(found), PAGE):
+                await sink.add(found[start : start + PAGE])
+                await self._request("page", lambda: None)
+            self.listed = begun
+
+    async def get(self, record_id: str) -> RemoteEntry | None:
+        with self._operation(f"get {record_id.lstrip('0')}"):
+            return await self._request("get", lambda: self._entry(record_id))
+
+    def _entry(self, record_id: str) -> RemoteEntry | None:
+        self._cloud.settle()
+        record = self._cloud.records.get(record_id)
+        return record.entry if record is not None else None
+
+    async def create(self, path: str, content: Content) -> RemoteEntry:
+        with self._operation(f"create {path}", at=path):
+            record = await self._make(path, Kind.FILE)
+            return await self._fill(record, path, content)
+
+    async def replace(self, record: RemoteEntry, path: str, content: Content) -> RemoteEntry:
+        with self._operation(f"replace {path}", at=path):
+            patched = await self._request("patch", lambda: self._cloud.patch(record.id))
+            return await self._fill(patched, path, content)
+
+    async def make_directory(self, path: str) -> RemoteEntry:
+        with self._operation(f"mkdir {path}", at=path):
+            return (await self._make(path, Kind.DIRECTORY)).entry
+
+    async def move(self, record: RemoteEntry, path: str) -> RemoteEntry:
+        with self._operation(f"move {path_of(record.key)} -> {path}", at=path):
+            missing = self._missing(path)
+            moved = await self._request(
+                "move", lambda: self._cloud.move(record.id, key_of(path), ours=True, missing=missing)
+            )
+            if record.kind == Kind.DIRECTORY:
+                await self._gone(record.id)
+                return moved.entry
+            return moved.entry._replace(size=record.size, checksum=record.checksum)
+
+    async def delete(self, record: RemoteEntry) -> None:
+        with self._operation(f"delete {path_of(record.key)}", at=path_of(record.key)):
+            await self._request("delete", lambda: self._cloud.delete(record.id, ours=True))
+            if record.kind == Kind.DIRECTORY:
+                await self._gone(record.id)
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    async def _make(self, path: str, kind: Kind) -> Record:
+        missing = self._missing(path)
+        name = path.rpartition("/")[2]
+        kept = path[: len(path) - len(name)] + self._cloud.knobs.names_kept(name)
+        if kept != path:
+            record = await self._request("post", lambda: self._renamed(kept, kind))
+            raise RenamedByRemote(f"the remote keeps it as {kept!r}", record_id=record.id, kept_path=kept)
+        return await self._request("post", lambda: self._cloud.post(key_of(path), kind, ours=True, missing=missing))
+
+    def _renamed(self, kept: str, kind: Kind) -> Record:
+        there = self._cloud.at(key_of(kept))
+        return there[0] if there else self._cloud.post(key_of(kept), kind, ours=True)
+
+    async def _fill(self, record: Record, path: str, content: Content) -> RemoteEntry:
+        upload = record.upload
+        pieces = [content.data] if content.data is not None else [piece async for piece in content.chunks()]
+        data = b"".join(pieces)
+
+        def store() -> None:
+            if record.upload == upload:
+                self._cloud.fill(record, data, ours=True)
+
+        await self._request("upload", store)
+        return RemoteEntry(key_of(path), Kind.FILE, len(data), md5(data), record.id, Status.PENDING, "")
+
+    def _missing(self, path: str) -> list[bytes]:
+        self._cloud.settle()
+        return self._cloud.missing_parents(key_of(path))
+
+    async def _gone(self, record_id: str) -> None:
+        while self._entry(record_id) is not None:
+            await self._sleep(0.1)
+            self._chaos.point("wait")
+
+    async def _request(self, what: str, effect: Callable[[], Returned]) -> Returned:
+        chaos = self._chaos
+        if chaos.happens(chaos.rates.back_off):
+            await self._sleep(chaos.random.uniform(0.1, 3.0))
+        chaos.point(what)
+        await asyncio.sleep(chaos.random.uniform(0.001, 0.02))
+        self._fail_sometimes(what)
+        returned = effect()
+        chaos.point(f"{what} done")
+        await asyncio.sleep(chaos.random.uniform(0.001, 0.02))
+        if chaos.happens(chaos.rates.transient):
+            await self._sleep(self._cloud.knobs.lag_s)
+            raise Transient(f"the answer to {what} was lost")
+        return returned
+
+    def _fail_sometimes(self, what: str) -> None:
+        chaos = self._chaos
+        if chaos.happens(chaos.rates.transient):
+            raise Transient(f"{what} was not answered")
+        if what in ("post", "patch", "move", "delete") and chaos.happens(chaos.rates.rejected):
+            raise Rejected(f"{what} is refused")
+        if chaos.happens(chaos.rates.fatal):
+            raise chaos.random.choice([Unauthorized("401"), RemoteDead("nothing succeeded")])
+
+    async def _sleep(self, seconds: float) -> None:
+        self._active -= 1
+        try:
+            await self._slots.sleep(seconds)
+        finally:
+            self._enter()
+
+    @contextmanager
+    def _operation(self, call: str, *, at: str | None = None) -> Iterator[None]:
+        self.calls.append(call)
+        self._chaos.note(f"-> {call}")
+        if call in self.broken:
+            raise self.broken[call]
+        self._enter()
+        if at is not None:
+            self._changing[at] += 1
+            if self._changing[at] > 1:
+                self.violations.append(f"two operations at once at {at!r}")
+        try:
+            yield
+        finally:
+            self._active -= 1
+            if at is not None:
+                self._changing[at] -= 1
+
+    def _enter(self) -> None:
+        self._active += 1
+        if self._active > self._most:
+            self.violations.append(f"{self._active} operations in flight, allowed are {self._most}")
+
+
+def parent_path(path: str) -> str:
+    return path_of(parent_of(key_of(path)))

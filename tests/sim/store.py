@@ -1,0 +1,98 @@
+"""`ports.Store` in memory: what was written before a crash is there after it, in the order in which it was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from syncd.core.model import BaselineEntry, Kind, RemoteEntry, SourceIdentity
+from tests.sim.chaos import Chaos
+
+
+@dataclass(slots=True)
+class MemoryOfJob:
+    source: SourceIdentity | None = None
+    rebuilt: bool = False
+
+
+class MemorySpool:
+    def __init__(self, chaos: Chaos) -> None:
+        self._chaos = chaos
+        self._entries: dict[tuple[bytes, str], RemoteEntry] = {}
+        self.closed = False
+
+    async def add(self, entries: Sequence[RemoteEntry]) -> None:
+        self._chaos.point("spool")
+        for entry in entries:
+            self._entries.setdefault((entry.key, entry.id), entry)
+
+    async def clear(self) -> None:
+        self._entries.clear()
+
+    @contextmanager
+    def rows(self) -> Iterator[Iterator[RemoteEntry]]:
+        assert not self.closed, "a spool is read after it was closed"
+        yield iter([self._entries[key] for key in sorted(self._entries)])
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class MemoryStore:
+    def __init__(self, chaos: Chaos) -> None:
+        self._chaos = chaos
+        self._queue = asyncio.Lock()
+        self.baseline: dict[bytes, BaselineEntry] = {}
+        self.memory = MemoryOfJob()
+        self.spools: list[MemorySpool] = []
+        self.written: list[BaselineEntry] = []
+        """Every row that was ever committed, for the checkers."""
+
+    def reopen(self) -> None:
+        """As a new process opens it."""
+        self._queue = asyncio.Lock()
+        self.spools.clear()
+
+    def lose(self) -> None:
+        """The database was damaged: set aside and begun anew."""
+        self.baseline.clear()
+        self.memory = MemoryOfJob(rebuilt=True)
+
+    @contextmanager
+    def rows(self) -> Iterator[Iterator[BaselineEntry]]:
+        self._chaos.point("rows")
+        yield iter([self.baseline[key] for key in sorted(self.baseline)])
+
+    async def count_directories(self) -> int:
+        return sum(row.kind == Kind.DIRECTORY for row in self.baseline.values())
+
+    async def write(self, rows: Sequence[BaselineEntry], forgotten: Sequence[bytes] = ()) -> None:
+        """A write that is cancelled while it waits for its turn is committed all the same: a thread does it."""
+        task = asyncio.ensure_future(self._commit(list(rows), list(forgotten)))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(task)
+
+    async def _commit(self, rows: list[BaselineEntry], forgotten: list[bytes]) -> None:
+        async with self._queue:
+            await asyncio.sleep(0.002)
+            self._chaos.point(f"commit {len(rows)} {len(forgotten)}")
+            for key in forgotten:
+                self.baseline.pop(key, None)
+            for row in rows:
+                self.baseline[row.key] = row
+            self.written += rows
+            self._chaos.point("committed")
+
+    async def remember_source(self, identity: SourceIdentity) -> None:
+        self._chaos.point("remember")
+        self.memory.source = identity
+
+    def spool(self) -> MemorySpool:
+        spool = MemorySpool(self._chaos)
+        self.spools.append(spool)
+        return spool
+
+    async def aclose(self) -> None:
+        """Nothing is held."""

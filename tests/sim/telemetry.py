@@ -1,0 +1,37 @@
+"""`ports.Telemetry` that remembers what it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syncd.core.model import JobReport, Operation, Problem
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.plans: list[list[Operation]] = []
+        self.completed: list[Operation] = []
+        self.problems: list[Problem] = []
+        self.events: list[str] = []
+
+    def planned(self, operations: Sequence[Operation]) -> None:
+        self.plans.append(list(operations))
+
+    def sent(self, size_bytes: int) -> None:
+        """Counted by nobody here."""
+
+    def done(self, operation: Operation) -> None:
+        self.completed.append(operation)
+
+    def failed(self, problem: Problem) -> None:
+        self.problems.append(problem)
+
+    def notice(self, event: str, **_: object) -> None:
+        self.events.append(event)
+
+    def warning(self, event: str, **_: object) -> None:
+        self.events.append(event)
+
+    def finished(self, report: JobReport) -> None:
+        """Told by the composition root, not by the engine."""
+        raise AssertionError(report)

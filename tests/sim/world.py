@@ -1,0 +1,189 @@
+"""A world: one source, one cloud, one state, and runs of the real engine over them in virtual time.
+
+Made by the tests and by `simulate`. `World.run` is one process: it may end by itself, be cancelled, or crash, after
+which only what the store had committed and the cloud had done is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from syncd.core.classify import Policy
+from syncd.core.filters import Filter
+from syncd.core.model import DeleteMode, JobReport, Kind, MaxDelete
+from syncd.core.plan import Plan
+from syncd.engine.job import Job, Stop
+from syncd.engine.reconcile import Reconcile
+from syncd.engine.slots import Slots
+from syncd.errors import SyncdError
+from tests.sim.chaos import Chaos, SimulatedCrash
+from tests.sim.checks import Checks, Violation
+from tests.sim.cloud import Cloud, Knobs
+from tests.sim.loop import Clock, VirtualLoop
+from tests.sim.remote import CAPABILITIES, MemoryRemote
+from tests.sim.store import MemoryStore
+from tests.sim.telemetry import Recorder
+from tests.sim.tree import MemoryTree, content_type
+
+
+@dataclass(slots=True)
+class Settings:
+    delete: DeleteMode = DeleteMode.TRACKED
+    max_delete: MaxDelete = field(default_factory=MaxDelete)
+    exclude: tuple[str, ...] = ()
+    empty_directories: bool = True
+    workers: int = 3
+    trust_stat: bool = True
+    accept_source: bool = False
+
+
+@dataclass(slots=True)
+class Run:
+    """How one run ended. `report` says what was done until then, whatever the end was."""
+
+    report: JobReport
+    error: SyncdError | None
+    crashed: bool
+    remote: MemoryRemote
+    telemetry: Recorder
+    plan: Plan | None = None
+
+    @property
+    def calls(self) -> list[str]:
+        return self.remote.calls
+
+    @property
+    def changes(self) -> list[str]:
+        return self.remote.changes
+
+    @property
+    def exit(self) -> int:
+        assert self.error is None, self.error
+        return self.report.exit
+
+    @property
+    def failed(self) -> list[str]:
+        return sorted(problem.path for problem in self.report.failed)
+
+
+class World:
+    def __init__(self, seed: int = 0, *, settings: Settings | None = None, knobs: Knobs | None = None) -> None:
+        self.clock = Clock()
+        self.chaos = Chaos(random.Random(seed), self.clock)
+        self.settings = settings or Settings()
+        self.tree = MemoryTree(self.chaos, Filter())
+        self.cloud = Cloud(self.chaos, knobs or Knobs())
+        self.store = MemoryStore(self.chaos)
+        self.stop = Stop()
+        self.checks = Checks(self.chaos, self.tree, self.cloud, self.store)
+
+    def wait(self, seconds: float = 60.0) -> None:
+        """Let time pass between two runs."""
+        self.clock.now_s += seconds
+        self.cloud.settle()
+
+    def run(self, *, preview: bool = False) -> Run:
+        """One process from start to end. Raises Violation if a rule was broken on the way."""
+        remote, telemetry, reconcile = self._process()
+        run = Run(reconcile.report, None, False, remote, telemetry)
+        task: list[asyncio.Task[Any]] = []
+
+        async def main() -> None:
+            if preview:
+                run.plan = await reconcile.preview()
+            else:
+                await reconcile.run()
+
+        loop = VirtualLoop(self.clock)
+        loop.set_exception_handler(lambda _, context: self.checks.violations.append(str(context)))
+        try:
+            task.append(loop.create_task(main()))
+            self._cancel = task[0].cancel
+            loop.run_until_complete(task[0])
+        except SyncdError as error:
+            run.error = error
+        except (SimulatedCrash, asyncio.CancelledError):
+            run.crashed = True
+        finally:
+            _end(loop)
+        self._check(run)
+        return run
+
+    def clean_run(self) -> Run:
+        """A run some time after everything before, which must end by itself."""
+        self.wait()
+        run = self.run()
+        assert not run.crashed
+        return run
+
+    def lose_state(self) -> None:
+        self.store.lose()
+        self.checks.state_lost()
+
+    def cancel(self) -> None:
+        self._cancel()
+
+    _cancel: Callable[[], bool]
+
+    def _process(self) -> tuple[MemoryRemote, Recorder, Reconcile]:
+        settings = self.settings
+        self.chaos.begin()
+        self.stop = Stop()
+        slots = Slots(settings.workers)
+        remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=settings.workers)
+        telemetry = Recorder()
+        filters = Filter(exclude=settings.exclude)
+        self.tree.filters = filters
+        self.store.reopen()
+        self.checks.begin(settings.delete, filters, remote)
+        policy = Policy(
+            settings.delete,
+            settings.max_delete,
+            settings.empty_directories,
+            CAPABILITIES,
+            content_type,
+            filters,
+        )
+        job = Job(
+            "job",
+            self.tree,
+            remote,
+            self.store,
+            telemetry,
+            policy,
+            settings.workers,
+            slots,
+            self.stop,
+            settings.trust_stat,
+            settings.accept_source,
+        )
+        return remote, telemetry, Reconcile(job)
+
+    def _check(self, run: Run) -> None:
+        ended = not run.crashed
+        self.checks.ended()
+        if ended and any(not spool.closed for spool in self.store.spools):
+            self.checks.violations.append("a spool was not closed")
+        if ended and run.error is None:
+            self.store.memory.rebuilt = False
+            self.checks.check_report(run.report)
+        self.checks.violations += run.remote.violations
+        if self.checks.violations:
+            raise Violation("\n".join(self.checks.violations))
+
+
+def _end(loop: VirtualLoop) -> None:
+    """Like asyncio.run: cancel what is left and let it end; after a crash nothing of that has an effect."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True)) if left else None
+    loop.close()
+
+
+def kinds(world: World) -> dict[str, Kind]:
+    return {path: node.kind for path, node in world.tree.nodes.items()}
