@@ -34,6 +34,8 @@ GRAIN_NS = 20_000_000
 COARSE_GRAIN_NS = 2_000_000_000
 """The same where timestamps have no fractions: FAT counts in steps of two seconds."""
 
+DESCRIPTORS = b"/proc/self/fd/%d"
+
 
 class Place(NamedTuple):
     """Where keys are looked up: `root` is resolved."""
@@ -219,7 +221,7 @@ def _opened_in_time(path: bytes, flags: int) -> int:
 def _is_confined(descriptor: int, path: bytes, place: Place) -> bool:
     """One system call where /proc tells what was opened, a look at every directory on the way where it does not."""
     try:
-        opened = os.readlink(b"/proc/self/fd/%d" % descriptor)
+        opened = os.readlink(DESCRIPTORS % descriptor)
     except OSError:
         opened = b""
     if opened == path or (place.follow_symlinks and is_inside(opened, place.root)):

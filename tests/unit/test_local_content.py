@@ -1,0 +1,435 @@
+"""Readings of real files that change, go, or are not what they were: what comes out is what was there at one moment."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import resource
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syncd.core.model import UNTRUSTED, Kind, LocalEntry
+from syncd.core.paths import path_of
+from syncd.errors import LocalError, SourceChanged, Unreadable
+from syncd.local.content import COARSE_GRAIN_NS, GRAIN_NS, SMALL_BYTES, FileContent, unprovable_for_ns
+from syncd.local.media import content_type_of, dimensions_of
+from syncd.local.tree import Tree
+from syncd.ports import Content
+
+BIG = SMALL_BYTES * 5 + 12345
+
+
+def entry_of(tree: Tree, path: str) -> LocalEntry:
+    return next(entry for entry in tree.scan() if path_of(entry.key) == path)
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> tuple[Tree, Path, bytes]:
+    data = os.urandom(BIG)
+    path = tmp_path / "big"
+    path.write_bytes(data)
+    return Tree(tmp_path), path, data
+
+
+async def gathered(content: Content) -> bytes:
+    return b"".join([piece async for piece in content.chunks()])
+
+
+async def test_a_small_file_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"hello")
+    tree = Tree(tmp_path)
+    content: Content = await tree.read(entry_of(tree, "a.txt"))
+    assert (content.data, content.checksum, content.content_type) == (b"hello", md5(b"hello"), "text/plain")
+    assert content.dimensions is None
+    assert await gathered(content) == b"hello"
+    assert content.fingerprint == await tree.fingerprint(content.entry)
+
+
+async def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    tree = Tree(tmp_path)
+    content = await tree.read(entry_of(tree, "a"))
+    assert (content.data, content.checksum) == (b"", md5(b""))
+    assert await gathered(content) == b""
+
+
+async def test_a_large_file_is_streamed_and_hashed_on_the_way(big: tuple[Tree, Path, bytes]) -> None:
+    tree, _, data = big
+    content = await tree.read(entry_of(tree, "big"))
+    assert content.data is None
+    assert content.checksum is None
+    with pytest.raises(RuntimeError):
+        content.fingerprint  # noqa: B018
+    pieces = [piece async for piece in content.chunks()]
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= SMALL_BYTES
+    assert content.checksum == md5(data)
+    assert await gathered(content) == data
+    assert await tree.fingerprint(content.entry) == content.fingerprint
+
+
+async def test_a_file_read_right_after_it_was_written_is_still_to_be_trusted(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    (tmp_path / "a").write_bytes(b"one")
+    fingerprint = await tree.fingerprint(entry_of(tree, "a"))
+    (tmp_path / "a").write_bytes(b"two")
+    after = entry_of(tree, "a")
+    assert fingerprint.entry.mtime_ns != UNTRUSTED
+    assert after != fingerprint.entry
+
+
+async def test_what_changed_after_the_scan_is_read_as_it_is_now(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    tree = Tree(tmp_path)
+    entry = entry_of(tree, "a")
+    (tmp_path / "a").write_bytes(b"newer")
+    content = await tree.read(entry)
+    assert content.data == b"newer"
+    assert content.entry == entry_of(tree, "a") != entry
+
+
+async def test_a_file_that_grew_large_after_the_scan_is_streamed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"small")
+    tree = Tree(tmp_path)
+    entry = entry_of(tree, "a")
+    (tmp_path / "a").write_bytes(bytes(BIG))
+    content = await tree.read(entry)
+    assert content.data is None
+    assert await gathered(content) == bytes(BIG)
+
+
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"x")
+
+
+def _rewrite_and_put_the_mtime_back(path: Path) -> None:
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.write(b"other")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _replace(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(bytes(BIG))
+    other.rename(path)
+
+
+CHANGES: list[Callable[[Path], None]] = [
+    _append,
+    lambda path: os.truncate(path, BIG - 1),
+    lambda path: os.truncate(path, 0),
+    _rewrite_and_put_the_mtime_back,
+    _replace,
+    Path.unlink,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_file_that_changes_while_it_is_streamed_never_comes_to_its_last_piece(
+    big: tuple[Tree, Path, bytes], change: Callable[[Path], None]
+) -> None:
+    tree, path, data = big
+    content = await tree.read(entry_of(tree, "big"))
+    received = bytearray()
+
+    async def receive() -> None:
+        async for piece in content.chunks():
+            if not received:
+                change(path)
+            received.extend(piece)
+
+    with pytest.raises(SourceChanged):
+        await receive()
+    assert 0 < len(received) < BIG
+    assert data.startswith(received)
+    assert content.checksum is None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_file_that_changed_before_it_is_streamed_again_is_not(
+    big: tuple[Tree, Path, bytes], change: Callable[[Path], None]
+) -> None:
+    tree, path, _ = big
+    content = await tree.read(entry_of(tree, "big"))
+    await gathered(content)
+    change(path)
+    with pytest.raises(SourceChanged):
+        await gathered(content)
+
+
+@contextmanager
+def touched_all_the_time(path: Path) -> Iterator[None]:
+    end, begun = threading.Event(), threading.Event()
+
+    def touch() -> None:
+        while not end.is_set():
+            os.utime(path)
+            begun.set()
+
+    thread = threading.Thread(target=touch)
+    thread.start()
+    begun.wait()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+async def test_a_large_file_that_is_being_written_is_not_begun(big: tuple[Tree, Path, bytes]) -> None:
+    tree, path, _ = big
+    entry = entry_of(tree, "big")
+    with touched_all_the_time(path), pytest.raises(SourceChanged):
+        await tree.read(entry)
+
+
+async def test_a_small_file_that_is_being_written_is_published_only_as_something_that_proves_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"same")
+    tree = Tree(tmp_path)
+    entry = entry_of(tree, "a")
+    with touched_all_the_time(path):
+        try:
+            content = await tree.read(entry)
+        except SourceChanged:
+            return
+    assert content.data == b"same"
+    assert content.fingerprint.entry.mtime_ns == UNTRUSTED
+
+
+async def outcome(tree: Tree, entry: LocalEntry) -> FileContent | LocalError:
+    try:
+        return await tree.read(entry)
+    except LocalError as error:
+        return error
+
+
+@pytest.mark.parametrize("what", ["gone", "directory", "pipe", "symlink", "parent gone", "parent a file"])
+async def test_what_is_no_longer_a_file_has_changed(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "d" / "f"
+    path.parent.mkdir()
+    path.write_bytes(b"x")
+    tree = Tree(tmp_path)
+    entry = entry_of(tree, "d/f")
+    path.unlink()
+    if what == "directory":
+        path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "symlink":
+        path.symlink_to("/etc/hostname")
+    elif what.startswith("parent"):
+        path.parent.rmdir()
+        if what == "parent a file":
+            path.parent.touch()
+    assert isinstance(await outcome(tree, entry), SourceChanged)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+async def test_a_directory_that_became_a_symlink_leads_nowhere(tmp_path: Path, follow: bool) -> None:
+    (tmp_path / "source/d").mkdir(parents=True)
+    (tmp_path / "source/d/f").write_bytes(b"mine")
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/f").write_bytes(b"not for publication")
+    tree = Tree(tmp_path / "source", follow_symlinks=follow)
+    entry = entry_of(tree, "d/f")
+    (tmp_path / "source/d").rename(tmp_path / "moved")
+    (tmp_path / "source/d").symlink_to("../secret")
+    assert isinstance(await outcome(tree, entry), SourceChanged)
+
+
+async def test_a_symlink_that_is_followed_is_read_unless_it_was_turned_out_of_the_source(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "f").write_bytes(b"mine")
+    (tmp_path / "secret").write_bytes(b"not for publication")
+    (source / "link").symlink_to("f")
+    tree = Tree(source, follow_symlinks=True)
+    entry = entry_of(tree, "link")
+    assert (await tree.read(entry)).data == b"mine"
+    (source / "link").unlink()
+    (source / "link").symlink_to("../secret")
+    assert isinstance(await outcome(tree, entry), SourceChanged)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+async def test_confinement_does_not_need_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, follow: bool) -> None:
+    (tmp_path / "source/d").mkdir(parents=True)
+    (tmp_path / "source/d/f").write_bytes(b"mine")
+    (tmp_path / "f").write_bytes(b"not for publication")
+    tree = Tree(tmp_path / "source", follow_symlinks=follow)
+    entry = entry_of(tree, "d/f")
+    monkeypatch.setattr("syncd.local.content.DESCRIPTORS", b"/nowhere/%d")
+    assert (await tree.read(entry)).data == b"mine"
+    (tmp_path / "source/d").rename(tmp_path / "moved")
+    (tmp_path / "source/d").symlink_to("..")
+    assert isinstance(await outcome(tree, entry), SourceChanged)
+
+
+async def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    tree = Tree(tmp_path)
+    entry = entry_of(tree, "a")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    await outcome(tree, entry)  # the thread that reads is there from now on
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        error = await outcome(tree, entry)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert isinstance(error, Unreadable)
+    assert "'a'" in str(error)
+    assert "open files" in str(error)
+
+
+async def test_a_reading_waits_for_a_descriptor_to_come_free(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    tree = Tree(tmp_path)
+    entry = entry_of(tree, "a")
+    await tree.read(entry)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        reading = asyncio.create_task(tree.read(entry))
+        await asyncio.wait([reading], timeout=0.1)
+        assert not reading.done()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (await reading).data == b"x"
+
+
+async def test_a_stream_that_is_given_up_leaves_nothing_open(big: tuple[Tree, Path, bytes]) -> None:
+    tree, path, _ = big
+    content = await tree.read(entry_of(tree, "big"))
+    for _ in range(20):
+        stream = content.chunks()
+        await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+    for _ in range(20):
+        task = asyncio.create_task(gathered(content))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    deadline = time.monotonic() + 10
+    while str(path) in _open_files():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def _open_files() -> set[str]:
+    found = set()
+    for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        try:
+            found.add(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115
+        except FileNotFoundError:
+            continue
+    return found
+
+
+# --- when a stat proves something
+
+NOW = 1_700_000_000_123_456_789
+
+
+def stat_of(mtime_ns: int, ctime_ns: int) -> LocalEntry:
+    return LocalEntry(b"a", Kind.FILE, 1, mtime_ns, ctime_ns, 1)
+
+
+def test_a_stat_proves_something_once_the_clock_has_moved_on() -> None:
+    assert unprovable_for_ns(stat_of(NOW, NOW), NOW) == GRAIN_NS + 1
+    assert unprovable_for_ns(stat_of(NOW, NOW), NOW + GRAIN_NS) == 1
+    assert unprovable_for_ns(stat_of(NOW, NOW), NOW + GRAIN_NS + 1) == 0
+    assert unprovable_for_ns(stat_of(NOW - 10**12, NOW - 10**12), NOW) == 0
+
+
+def test_a_filesystem_without_fractions_takes_two_seconds() -> None:
+    even = NOW - NOW % 10**9
+    assert unprovable_for_ns(stat_of(even, even), even + COARSE_GRAIN_NS) == 1
+    assert unprovable_for_ns(stat_of(even, even - 1), even + GRAIN_NS + 1) == 0
+
+
+def test_an_mtime_set_into_the_future_does_not_make_a_file_be_read_for_ever() -> None:
+    assert unprovable_for_ns(stat_of(NOW + 10**18, NOW - 10**12), NOW) == 0
+    assert unprovable_for_ns(stat_of(NOW, NOW - 10**12), NOW) > 0
+
+
+def test_a_clock_that_was_set_back_proves_nothing() -> None:
+    assert unprovable_for_ns(stat_of(NOW, NOW), NOW - 10**12) > COARSE_GRAIN_NS
+
+
+# --- content types and dimensions
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a.txt", "text/plain"),
+        ("A.TXT", "text/plain"),
+        ("d.html/a", "application/octet-stream"),
+        ("a.html", "text/html"),
+        ("a.js", "text/javascript"),
+        ("a.webp", "image/webp"),
+        ("a.woff2", "font/woff2"),
+        ("a.json", "application/json"),
+        ("a.tar.gz", "application/gzip"),
+        ("a.svgz", "application/gzip"),
+        ("a.unheard", "application/octet-stream"),
+        (".txt", "application/octet-stream"),
+        ("a.", "application/octet-stream"),
+        ("data:text/html,x.png", "image/png"),
+        ("a.\udcff", "application/octet-stream"),
+    ],
+)
+def test_content_types(path: str, expected: str) -> None:
+    assert content_type_of(path) == expected
+
+
+def png(width: int, height: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+async def test_an_image_has_its_dimensions_small_or_large(tmp_path: Path) -> None:
+    (tmp_path / "small.png").write_bytes(png(3, 2))
+    (tmp_path / "large.png").write_bytes(png(300, 200) + bytes(BIG))
+    (tmp_path / "text.txt").write_bytes(png(3, 2))
+    tree = Tree(tmp_path)
+    found = {path_of(entry.key): (await tree.read(entry)).dimensions for entry in tree.scan()}
+    assert found == {"small.png": (3, 2), "large.png": (300, 200), "text.txt": None}
+
+
+def test_a_document_is_never_parsed_for_dimensions() -> None:
+    svg = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="3" height="2"/>'
+    assert dimensions_of(svg, "image/png") is None
+    assert dimensions_of(svg, "image/svg+xml") is None
+
+
+starts = st.sampled_from(
+    [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBPVP8 ", b"BM", b"MM\x00*", b"II*\x00",
+     b"\0\0\0\x0cjP  \r\n\x87\n", b"\0\0\0\x20ftypavif", b"P6\n", b"8BPS", b"#?RADIANCE\n", b"\0\0\1\0"]
+)  # fmt: skip
+
+
+@settings(max_examples=500, deadline=1000)
+@given(starts, st.binary(max_size=200))
+def test_whatever_calls_itself_an_image_raises_nothing(start: bytes, rest: bytes) -> None:
+    found = dimensions_of(start + rest, "image/png")
+    assert found is None or min(found) > 0
