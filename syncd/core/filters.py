@@ -15,8 +15,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pathspec import GitIgnoreSpec
-
 from syncd.errors import ConfigurationError
 
 NEWLINE_STAND_IN = "\0"
@@ -99,6 +97,8 @@ def _rule(pattern: str) -> Rule:
 
 def _compiled(pattern: str, line: str) -> tuple[re.Pattern[str], bool]:
     """What pathspec makes of one line. It drops silently what git would: a person should hear of it instead."""
+    from pathspec import GitIgnoreSpec  # 15 ms that a job without patterns does not pay
+
     try:
         with warnings.catch_warnings(action="error", category=FutureWarning):
             compiled = GitIgnoreSpec.from_lines([line]).patterns[0]

@@ -10,8 +10,6 @@ import io
 import mimetypes
 import struct
 
-import imagesize
-
 HEADER_BYTES = 64 * 1024
 UNKNOWN = "application/octet-stream"
 
@@ -73,6 +71,8 @@ def dimensions_of(header: bytes, content_type: str) -> tuple[int, int] | None:
     """Width and height in pixels from the first bytes of an image, None for whatever is not plainly one."""
     if not is_picture(content_type) or header.startswith(_MARKUP):
         return None
+    import imagesize  # brings an HTTP client and an XML parser along, so only with the first image
+
     try:
         width, height = imagesize.get(io.BytesIO(header))
     except (ValueError, TypeError, LookupError, ArithmeticError, OSError, EOFError, AttributeError, struct.error):
