@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.core.model import Fingerprint, Kind, LocalEntry, RemoteEntry
-from syncd.core.paths import key_of, path_of
+from syncd.core.paths import path_of
 from syncd.core.retry import Patience
 from syncd.errors import LocalError
 from syncd.ports import Content
@@ -156,13 +156,6 @@ async def world(
 
 def account_of(sandbox: Sandbox, *, token: str = TOKEN, patience: Patience = QUICK, **more: Any) -> Account:
     return Account(name="test", api_url=sandbox.url, token=lambda: token, patience=patience, **more)
-
-
-def entry_at(path: str, record: Record) -> RemoteEntry:
-    """What a listing would tell of a record."""
-    kind = Kind.FILE if record.type == "file" else Kind.DIRECTORY
-    checksum = record.etag if kind is Kind.FILE else None
-    return RemoteEntry(key_of(path), kind, record.size_bytes or 0, checksum, record.id, 0, "")  # type: ignore[arg-type]
 
 
 def md5(data: bytes) -> str:

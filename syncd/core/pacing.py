@@ -27,46 +27,54 @@ class Pace:
     _next_s: float = -math.inf
     _resume_s: float = -math.inf
     _decreased_s: float = -math.inf
-    _window_s: float = -math.inf
+    _second_s: float = -math.inf
     _started: int = 0
-    _observed_per_s: float = 0.0
+    _served: int = 0
+    _served_before: int = 0
 
     def reserve_s(self, now_s: float) -> float:
         """Take the next start; returns how long it has to wait, in seconds."""
-        self._observe(now_s)
-        wait_s = self.paused_s(now_s)
+        self._roll(now_s)
+        self._started += 1
         allowed_per_s = min(self.rate_per_s, self.cap_per_s)
         if math.isinf(allowed_per_s):
-            return wait_s
+            return self.paused_s(now_s)
         start_s = max(self._next_s, now_s - SLACK_S, self._resume_s)
         self._next_s = start_s + 1.0 / allowed_per_s
-        return max(wait_s, start_s - now_s, 0.0)
+        return max(0.0, start_s - now_s)
 
     def paused_s(self, now_s: float) -> float:
         """How long the remote asked to be left alone, in seconds from now."""
         return max(0.0, self._resume_s - now_s)
 
     def throttled(self, *, started_s: float, now_s: float, retry_after_s: float) -> None:
-        """An answer said 429 or 503. Requests that were under way at the last decrease do not decrease again."""
+        """An answer said 429 or 503.
+
+        Requests that were under way at the last decrease do not decrease again. Nor does the rate fall below what
+        the remote did serve lately: one that counts by the second refuses everything for the rest of that second,
+        over many quick round trips.
+        """
         self._resume_s = max(self._resume_s, now_s + retry_after_s)
         if started_s < self._decreased_s:
             return
-        current_per_s = min(self.rate_per_s, self.cap_per_s, self._observed(now_s))
-        self.rate_per_s = max(SLOWEST_PER_S, current_per_s * DECREASE)
-        self._step_per_s = max(1.0, current_per_s * 0.05)
+        self._roll(now_s)
+        current_per_s = min(self.rate_per_s, self.cap_per_s, self._started / max(now_s - self._second_s, 0.1))
+        served_per_s = max(self._served, self._served_before)
+        lowered_per_s = DECREASE * max(current_per_s, served_per_s)
+        self.rate_per_s = max(SLOWEST_PER_S, min(self.rate_per_s, lowered_per_s))
+        self._step_per_s = max(1.0, self.rate_per_s * 0.05)
         self._decreased_s = now_s
 
-    def succeeded(self) -> None:
+    def succeeded(self, now_s: float) -> None:
         """Adds `_step_per_s` for about every second in which the whole rate was used."""
+        self._roll(now_s)
+        self._served += 1
         if not math.isinf(self.rate_per_s):
             self.rate_per_s += self._step_per_s / max(self.rate_per_s, 1.0)
 
-    def _observe(self, now_s: float) -> None:
-        if now_s - self._window_s >= 1.0:
-            self._observed_per_s = self._started / (now_s - self._window_s)
-            self._window_s, self._started = now_s, 0
-        self._started += 1
-
-    def _observed(self, now_s: float) -> float:
-        """Starts a second lately; a window that has just begun says too little."""
-        return max(self._observed_per_s, self._started / max(now_s - self._window_s, 0.25))
+    def _roll(self, now_s: float) -> None:
+        """Count by the second, and remember the second before."""
+        passed_s = now_s - self._second_s
+        if passed_s >= 1.0:
+            self._served_before = self._served if passed_s < 2.0 else 0
+            self._second_s, self._started, self._served = now_s, 0, 0

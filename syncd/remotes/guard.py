@@ -32,13 +32,14 @@ class UploadGuard:
             url = URL(text)
         except ValueError:
             raise Rejected("the upload URL is none") from None
-        if not url.host or url.scheme not in ("http", "https"):
+        literal = _address(url.host or "")
+        number = literal is None and (url.host or "").replace(".", "").isdigit()  # an address in disguise
+        if not url.host or number or url.scheme not in ("http", "https"):
             raise Rejected(f"the upload URL is none: {url.scheme}://{url.host or ''}")
         if self._secure and url.scheme != "https":
             raise Rejected(f"the upload URL at {url.host} is not https, but the API is")
         if url.user is not None or url.password is not None:
             raise Rejected(f"the upload URL at {url.host} holds credentials")
-        literal = _address(url.host)
         if literal is not None:
             self.admit(url.host, literal)
         return url

@@ -41,12 +41,14 @@ async def never_twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHan
 
 
 class Failed(Transient):
-    """One request failed in a way that may pass. `uncertain`: it may have taken effect all the same."""
+    """One request failed in a way that may pass. `uncertain`: it may have taken effect all the same. `throttled`: there
+    were too many requests, and nothing was wrong with this one."""
 
-    def __init__(self, message: str, *, uncertain: bool, retry_after_s: float = 0.0) -> None:
+    def __init__(self, message: str, *, uncertain: bool, retry_after_s: float = 0.0, throttled: bool = False) -> None:
         super().__init__(message)
         self.uncertain = uncertain
         self.retry_after_s = retry_after_s
+        self.throttled = throttled
 
 
 class Refused(Rejected):

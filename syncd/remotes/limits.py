@@ -47,7 +47,7 @@ class Limiter:
         if status in THROTTLING:
             self.pace.throttled(started_s=started_s, now_s=self._clock(), retry_after_s=retry_after_s)
         elif status < 500:
-            self.pace.succeeded()
+            self.pace.succeeded(self._clock())
 
     def paused_s(self) -> float:
         """How much longer the remote asked to be left alone."""

@@ -59,7 +59,13 @@ class Attempts:
 
     enough: int
     failures: int = 0
+    throttled: int = 0
     successes_before: int = 0
+
+    @property
+    def tries(self) -> int:
+        """Those that count for giving up: a throttled one says little about the operation and counts a fifth."""
+        return self.failures - self.throttled + self.throttled // 5
 
 
 class Credentials:
@@ -165,11 +171,12 @@ class Retrying:
         shared = self._shared
         now_s = shared.clock()
         attempts.failures += 1
+        attempts.throttled += failure.throttled
         if attempts.failures == 1:
             attempts.successes_before = shared.pulse.successes
         decided = verdict(
             shared.patience,
-            tries=attempts.failures,
+            tries=attempts.tries,
             enough_tries=attempts.enough,
             others_succeeded=shared.pulse.successes > attempts.successes_before,
             failing_for_s=shared.pulse.failed(now_s),
@@ -206,8 +213,10 @@ class Retrying:
         refused = explained(answer, secret=self._shared.credentials.token)
         passing = request.foreign and answer.status in (400, 409) and refused.code in S3_TRANSIENT
         if answer.status in (408, 429) or answer.status >= 500 or passing:
+            retry_after_s = answer.retry_after_s()
+            throttled = answer.status == 429 or (answer.status == 503 and bool(retry_after_s or request.foreign))
             uncertain = answer.status not in (429, 503)
-            return Failed(str(refused), uncertain=uncertain, retry_after_s=answer.retry_after_s())
+            return Failed(str(refused), uncertain=uncertain, retry_after_s=retry_after_s, throttled=throttled)
         if request.foreign:
             return refused
         name = self._shared.name

@@ -212,11 +212,7 @@ async def test_pages_that_never_hold_still_end_in_a_walk(remote_world: World) ->
 async def test_a_directory_that_never_holds_still_is_no_listing(remote_world: World) -> None:
     plant_tree(remote_world, directories=1, files=60)
     remote_world.turn(page_size_ceiling=10)
-    Drift(
-        remote_world,
-        lambda world, random: (remove_one(world, random), world.plant(f"/dest/d0/{random.random()}"))[0],
-        500,
-    )
+    Drift(remote_world, replace_one_of_d0, 500)
 
     with pytest.raises(Transient, match="changed each time"):
         await remote_world.listed("d0", recursive=False)
