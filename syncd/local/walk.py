@@ -70,7 +70,8 @@ class Walk:
 
     def _rest_of(self, level: Level) -> Iterator[LocalEntry]:
         """To the level's end, or to a directory in it that is to be gone into first."""
-        lstat, base, prefix, unfiltered = os.lstat, level.base, level.key_prefix, not self._rules.active
+        lstat, make, file = os.lstat, tuple.__new__, Kind.FILE
+        base, prefix, unfiltered = level.base, level.key_prefix, not self._rules.active
         for name in level.names:
             try:
                 status = lstat(base + name)
@@ -80,8 +81,8 @@ class Walk:
                 yield LocalEntry(prefix + name, Kind.UNREADABLE, 0, 0, 0, 0)
                 continue
             if unfiltered and stat.S_ISREG(status.st_mode) and name.isascii():
-                times = status.st_mtime_ns, status.st_ctime_ns
-                yield LocalEntry(prefix + name, Kind.FILE, status.st_size, *times, status.st_ino)
+                fields = (prefix + name, file, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                yield make(LocalEntry, fields)  # half the cost of calling the class
                 continue
             entry = self._entry(level, name, status)
             if entry is not None:
