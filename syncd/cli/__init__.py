@@ -32,7 +32,9 @@ configuration, 3 deletions held, 4 credentials refused, 5 remote unreachable,
 def main() -> NoReturn:
     """The `syncd` script: runs the command line and exits with its code."""
     streams.secure()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    streams.finish()
+    sys.exit(code)
 
 
 def run(words: Sequence[str]) -> int:

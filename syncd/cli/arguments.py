@@ -37,9 +37,14 @@ JOB = [
     ),
     click.Option(["--max-delete"], metavar="N|N%", help="More deletions than this are held, not done."),
     click.Option(
-        ["--include"], multiple=True, metavar="GLOB", help="Only what matches (gitignore pattern); repeatable."
+        ["--include"],
+        multiple=True,
+        metavar="GLOB",
+        help="Only what matches, beside what is configured (gitignore pattern); repeatable.",
     ),
-    click.Option(["--exclude"], multiple=True, metavar="GLOB", help="Not what matches; repeatable."),
+    click.Option(
+        ["--exclude"], multiple=True, metavar="GLOB", help="Not what matches, beside what is configured; repeatable."
+    ),
     click.Option(["--workers"], type=click.IntRange(1, 256), metavar="N", help="How many transfers at once."),
     flag("--checksum", "Read every file: trust no size and time."),
     flag("--accept-source", "The source was moved to another filesystem on purpose."),

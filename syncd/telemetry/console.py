@@ -41,6 +41,10 @@ class Voice:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away; may be called twice."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from typing import IO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from syncd.core.model import Create, Operation, Replace
+from syncd.telemetry.streams import Unfailing
 from syncd.telemetry.text import printable, size_text
 
 _INTERVAL_S = 0.1
@@ -31,7 +33,9 @@ class Bar:
             BarColumn(bar_width=None),
             TextColumn("{task.fields[told]}"),
             _TimeLeft(),
-            console=Console(file=sys.stderr),
+            console=Console(file=cast(IO[str], Unfailing(sys.stderr))),
+            redirect_stdout=False,
+            redirect_stderr=False,
             transient=True,
             expand=True,
         )

@@ -101,9 +101,9 @@ def plan_lines(report: JobReport, plan: PlanView, paint: Paint) -> Iterator[str]
         yield f"  {paint(f'{mark} {operation.name:<7}', colour)} {_what(operation)}  {paint(_why(operation), 'dim')}"
     counts = Counter(operation.name for operation in plan.operations)
     sent = sum(operation.size for operation in plan.operations if operation.name in ("create", "replace"))
-    if not counts:
-        yield f"{name}: {'stopped' if report.error else 'nothing to do'}"
-    else:
+    if not counts and not report.error:
+        yield f"{name}: nothing to do"
+    if counts:
         listed = ", ".join(f"{counts[action]} {action}" for action in _MARKS if counts[action])
         yield f"{name}: {listed}; {size_text(sent)} to upload"
     yield from (f"{name}: {line}" for line in _remarks(report, held=plan.held, extra=plan.extra))

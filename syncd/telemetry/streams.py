@@ -5,8 +5,10 @@ Used by `cli` and `console`. Results go to standard output, everything else to s
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import TextIO
 
 from syncd.telemetry.text import printable
 
@@ -41,16 +43,55 @@ def write_result(text: str) -> bool:
 
 
 def say(line: str) -> None:
-    """Write one line to standard error, if it is still there."""
+    """Write one line to standard error, if it is still there; a line that a full disk refuses is lost."""
     if sys.stderr is None:
         return
     try:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
-    except ValueError:  # closed within this process
-        return
-    except OSError:
+    except BrokenPipeError:
         _silence(2)
+    except (OSError, ValueError):  # ValueError: closed within this process
+        return
+
+
+def finish() -> None:
+    """Let nothing that could not be written be tried, and complained of, again while the interpreter ends."""
+    for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            _silence(descriptor)
+
+
+class Unfailing(io.TextIOBase):
+    """A stream for what must not end a run by failing to write: after its first failure it writes nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._failed = False
+
+    def write(self, text: str, /) -> int:
+        if not self._failed:
+            try:
+                self._stream.write(text)
+            except (OSError, ValueError):
+                self._failed = True
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._failed:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._failed = True
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
 
 
 def say_error(message: str) -> None:
