@@ -15,14 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from syncd.core.model import UNTRUSTED, Kind, LocalEntry
 from syncd.core.paths import path_of
 from syncd.errors import LocalError, SourceChanged, Unreadable
 from syncd.local.content import COARSE_GRAIN_NS, GRAIN_NS, SMALL_BYTES, FileContent, unprovable_for_ns
-from syncd.local.media import content_type_of, dimensions_of
 from syncd.local.tree import Tree
 from syncd.ports import Content
 
@@ -344,6 +341,20 @@ def _open_files() -> set[str]:
     return found
 
 
+def png(width: int, height: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+async def test_an_image_has_its_dimensions_small_or_large(tmp_path: Path) -> None:
+    (tmp_path / "small.png").write_bytes(png(3, 2))
+    (tmp_path / "large.png").write_bytes(png(300, 200) + bytes(BIG))
+    (tmp_path / "text.txt").write_bytes(png(3, 2))
+    tree = Tree(tmp_path)
+    found = {path_of(entry.key): (await tree.read(entry)).dimensions for entry in tree.scan()}
+    assert found == {"small.png": (3, 2), "large.png": (300, 200), "text.txt": None}
+
+
 # --- when a stat proves something
 
 NOW = 1_700_000_000_123_456_789
@@ -373,63 +384,3 @@ def test_an_mtime_set_into_the_future_does_not_make_a_file_be_read_for_ever() ->
 
 def test_a_clock_that_was_set_back_proves_nothing() -> None:
     assert unprovable_for_ns(stat_of(NOW, NOW), NOW - 10**12) > COARSE_GRAIN_NS
-
-
-# --- content types and dimensions
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("a.txt", "text/plain"),
-        ("A.TXT", "text/plain"),
-        ("d.html/a", "application/octet-stream"),
-        ("a.html", "text/html"),
-        ("a.js", "text/javascript"),
-        ("a.webp", "image/webp"),
-        ("a.woff2", "font/woff2"),
-        ("a.json", "application/json"),
-        ("a.tar.gz", "application/gzip"),
-        ("a.svgz", "application/gzip"),
-        ("a.unheard", "application/octet-stream"),
-        (".txt", "application/octet-stream"),
-        ("a.", "application/octet-stream"),
-        ("data:text/html,x.png", "image/png"),
-        ("a.\udcff", "application/octet-stream"),
-    ],
-)
-def test_content_types(path: str, expected: str) -> None:
-    assert content_type_of(path) == expected
-
-
-def png(width: int, height: int) -> bytes:
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-
-
-async def test_an_image_has_its_dimensions_small_or_large(tmp_path: Path) -> None:
-    (tmp_path / "small.png").write_bytes(png(3, 2))
-    (tmp_path / "large.png").write_bytes(png(300, 200) + bytes(BIG))
-    (tmp_path / "text.txt").write_bytes(png(3, 2))
-    tree = Tree(tmp_path)
-    found = {path_of(entry.key): (await tree.read(entry)).dimensions for entry in tree.scan()}
-    assert found == {"small.png": (3, 2), "large.png": (300, 200), "text.txt": None}
-
-
-def test_a_document_is_never_parsed_for_dimensions() -> None:
-    svg = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="3" height="2"/>'
-    assert dimensions_of(svg, "image/png") is None
-    assert dimensions_of(svg, "image/svg+xml") is None
-
-
-starts = st.sampled_from(
-    [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBPVP8 ", b"BM", b"MM\x00*", b"II*\x00",
-     b"\0\0\0\x0cjP  \r\n\x87\n", b"\0\0\0\x20ftypavif", b"P6\n", b"8BPS", b"#?RADIANCE\n", b"\0\0\1\0"]
-)  # fmt: skip
-
-
-@settings(max_examples=500, deadline=1000)
-@given(starts, st.binary(max_size=200))
-def test_whatever_calls_itself_an_image_raises_nothing(start: bytes, rest: bytes) -> None:
-    found = dimensions_of(start + rest, "image/png")
-    assert found is None or min(found) > 0

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import resource
 import shutil
 import socket
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -20,69 +15,16 @@ from hypothesis import strategies as st
 
 from syncd.core.model import Kind, LocalEntry
 from syncd.core.paths import key_of, path_of
-from syncd.errors import ConfigurationError, SourceMissing
+from syncd.errors import SourceMissing
 from syncd.local.tree import Tree
 from syncd.ports import LocalTree
-
-Answer = TypeVar("Answer")
-NOBODY = 65534
+from tests.local_support import as_nobody, directory_for_all, found, no_descriptors_left, paths, plant
 
 
 @pytest.fixture
 def open_root() -> Iterator[Path]:
-    """A directory that every user may enter, which pytest's own are not."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-def as_nobody(act: Callable[[], Answer]) -> Answer:
-    """Do it without root's right to read everything; file access rights are a thread's own on Linux."""
-    if os.geteuid() != 0:
-        return act()
-    answers: list[Answer | BaseException] = []
-
-    def run() -> None:
-        ctypes.CDLL(None).setfsuid(NOBODY)
-        try:
-            answers.append(act())
-        except BaseException as error:
-            answers.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if isinstance(answers[0], BaseException):
-        raise answers[0]
-    return answers[0]
-
-
-@contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def plant(root: Path, *paths: str) -> None:
-    for path in paths:
-        target = root / path
-        if path.endswith("/"):
-            target.mkdir(parents=True, exist_ok=True)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(path)
-
-
-def found(tree: Tree) -> list[tuple[str, Kind]]:
-    return [(path_of(entry.key), entry.kind) for entry in tree.scan()]
-
-
-def paths(tree: Tree) -> list[str]:
-    return [path for path, _ in found(tree)]
+    with directory_for_all() as root:
+        yield root
 
 
 def test_is_a_local_tree(tmp_path: Path) -> None:
@@ -281,136 +223,6 @@ def test_a_source_given_as_a_symlink_is_what_it_leads_to(tmp_path: Path) -> None
     (tmp_path / "current").symlink_to("two")
     assert paths(tree) == ["g"]
     assert tree.identity() == Tree(tmp_path / "two").identity()
-
-
-# --- filters
-
-
-def test_excluded_directories_are_not_gone_into(open_root: Path) -> None:
-    plant(open_root, "keep/a.txt", "keep/b.tmp", "build/x", "c.tmp")
-    (open_root / "build").chmod(0)
-    assert as_nobody(lambda: paths(Tree(open_root, exclude=["*.tmp", "build/"]))) == ["keep", "keep/a.txt"]
-    (open_root / "build").chmod(0o755)
-
-
-def test_with_includes_a_directory_is_in_the_scan_only_if_it_is_wanted_itself(tmp_path: Path) -> None:
-    plant(tmp_path, "docs/a.txt", "docs/a.png", "whole/deep/x", "other/")
-    assert paths(Tree(tmp_path, include=["*.txt", "whole/"])) == ["docs/a.txt", "whole", "whole/deep", "whole/deep/x"]
-
-
-def test_what_could_hold_something_included_is_told_when_it_cannot_be_looked_into(open_root: Path) -> None:
-    plant(open_root, "closed/a.txt", "real/b.txt", "c.png")
-    (open_root / "closed").chmod(0)
-    (open_root / "linked").symlink_to("real")
-    (open_root / "picture").symlink_to("c.png")
-    expected = [("closed", Kind.UNREADABLE), ("linked", Kind.SYMLINK), ("real/b.txt", Kind.FILE)]
-    assert as_nobody(lambda: found(Tree(open_root, include=["*.txt"]))) == expected
-    (open_root / "closed").chmod(0o755)
-
-
-def test_wants_and_excludes_agree_with_the_scan(tmp_path: Path) -> None:
-    plant(tmp_path, "a/x.txt", "a/x.tmp", "b/c/y.txt", "z", "state/db")
-    (tmp_path / ".syncdignore").write_text("*.tmp\n")
-    tree = Tree(tmp_path, exclude=["/b/"], left_out=[tmp_path / "state"])
-    in_scan = set(paths(tree))
-    everything = list(tmp_path.rglob("*"))
-    relative = {str(path.relative_to(tmp_path)): path.is_dir() for path in everything}
-    assert {path for path, is_dir in relative.items() if tree.wants(path, directory=is_dir)} == in_scan
-    assert {path for path, is_dir in relative.items() if not tree.excludes(path, directory=is_dir)} == in_scan
-    assert in_scan == {"a", "a/x.txt", "z"}
-
-
-def test_the_ignore_file_is_read_at_every_scan_and_never_synced(tmp_path: Path) -> None:
-    plant(tmp_path, "a", "b", "sub/.syncdignore")
-    tree = Tree(tmp_path)
-    (tmp_path / ".syncdignore").write_text("# not these\na\n")
-    assert paths(tree) == ["b", "sub", "sub/.syncdignore"]
-    (tmp_path / ".syncdignore").unlink()
-    assert paths(tree) == ["a", "b", "sub", "sub/.syncdignore"]
-    assert not tree.wants(".syncdignore", directory=False)
-
-
-@pytest.mark.parametrize("what", ["directory", "pipe", "closed"])
-def test_an_ignore_file_that_cannot_be_read_is_not_an_empty_one(open_root: Path, what: str) -> None:
-    plant(open_root, "f")
-    ignore = open_root / ".syncdignore"
-    if what == "directory":
-        ignore.mkdir()
-    elif what == "pipe":
-        os.mkfifo(ignore)
-    else:
-        ignore.write_text("f")
-        ignore.chmod(0)
-    with pytest.raises(SourceMissing, match="syncdignore"):
-        as_nobody(lambda: Tree(open_root).scan())
-
-
-def test_a_bad_pattern_is_an_error_of_configuration_that_says_where(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"'\[z-a\]'"):
-        Tree(tmp_path, exclude=["[z-a]"])
-    (tmp_path / ".syncdignore").write_text("[z-a]\n")
-    with pytest.raises(ConfigurationError, match=r"\.syncdignore.*'\[z-a\]'"):
-        Tree(tmp_path).scan()
-
-
-def test_a_state_directory_in_the_source_is_not_part_of_it(tmp_path: Path) -> None:
-    plant(tmp_path, "source/f", "source/var/state/db", "source/var/g", "outside/db")
-    tree = Tree(tmp_path / "source", left_out=[tmp_path / "source/var/state", tmp_path / "outside"])
-    assert paths(tree) == ["f", "var", "var/g"]
-    assert not tree.wants("var/state/db", directory=False)
-    with pytest.raises(ConfigurationError):
-        Tree(tmp_path / "source", left_out=[tmp_path / "source"])
-
-
-# --- symlinks that are followed
-
-
-def test_symlinks_are_followed_within_the_source(tmp_path: Path) -> None:
-    plant(tmp_path, "source/real/f", "source/g", "secret/s")
-    source = tmp_path / "source"
-    (source / "a").symlink_to("real")
-    (source / "b").symlink_to(tmp_path / "source/g")
-    (source / "c").symlink_to("../secret")
-    (source / "d").symlink_to("../secret/s")
-    (source / "e").symlink_to("nowhere")
-    assert found(Tree(source, follow_symlinks=True)) == [
-        ("a", Kind.DIRECTORY),
-        ("a/f", Kind.FILE),
-        ("b", Kind.FILE),
-        ("c", Kind.SYMLINK),
-        ("d", Kind.SYMLINK),
-        ("e", Kind.SYMLINK),
-        ("g", Kind.FILE),
-        ("real", Kind.DIRECTORY),
-        ("real/f", Kind.FILE),
-    ]
-
-
-def test_a_circle_of_symlinks_ends(tmp_path: Path) -> None:
-    plant(tmp_path, "a/f", "b/")
-    (tmp_path / "a/self").symlink_to(".")
-    (tmp_path / "a/up").symlink_to("..")
-    (tmp_path / "a/b").symlink_to("../b")
-    (tmp_path / "b/a").symlink_to("../a")
-    (tmp_path / "x").symlink_to("y")
-    (tmp_path / "y").symlink_to("x")
-    kinds = dict(found(Tree(tmp_path, follow_symlinks=True)))
-    assert {path for path, kind in kinds.items() if kind is Kind.SYMLINK} == {
-        "a/self", "a/up", "a/b/a", "b/a/self", "b/a/up", "b/a/b", "x", "y",
-    }  # fmt: skip
-    assert kinds["b/a/f"] is Kind.FILE
-
-
-def test_no_symlink_leads_to_what_is_left_out(tmp_path: Path) -> None:
-    plant(tmp_path, "var/state/db", "other/f")
-    (tmp_path / "one").symlink_to("var/state")
-    (tmp_path / "two").symlink_to("var/state/db")
-    (tmp_path / "three").symlink_to("var")
-    (tmp_path / "four").symlink_to("other")
-    tree = Tree(tmp_path, follow_symlinks=True, left_out=[tmp_path / "var/state"])
-    kinds = dict(found(tree))
-    assert [kinds[name] for name in ("one", "two", "three")] == [Kind.SYMLINK] * 3
-    assert kinds["four"] is Kind.DIRECTORY
 
 
 def test_a_path_s_bytes_survive(tmp_path: Path) -> None:
