@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
@@ -26,9 +26,8 @@ def mirror(**given: Any) -> int:
     words: tuple[str, ...] = given["words"]
     if given["dry_run"]:
         return plan(**given)
-    pair = len(words) == 2 and ":" in words[1]
-    if not given["once"] and not pair:
-        _refuse_without_once(words, given)
+    if not given["once"]:
+        _check_pair(words, given)
     try:
         reports = _synchronize(words, given)
     except SyncdError as error:
@@ -42,16 +41,18 @@ def mirror(**given: Any) -> int:
     return code if written else code or 1
 
 
-def _refuse_without_once(words: tuple[str, ...], given: dict[str, Any]) -> NoReturn:
+def _check_pair(words: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Without --once only a pair is mirrored: raises ConfigurationError for jobs, and for what will be the daemon."""
     if not words:
         raise ConfigurationError(
             "the daemon is not available in this version; `syncd --once` mirrors every job, `syncd --help` tells more"
         )
     from syncd import settings
 
-    options = _options(given)
-    settings.job_specs(words, settings.load(options), options)
-    raise ConfigurationError(f"to mirror {', '.join(words)} once, say `syncd --once {' '.join(words)}`")
+    if not settings.is_pair(words):
+        options = _options(given)
+        settings.job_specs(words, settings.load(options), options)
+        raise ConfigurationError(f"to mirror {', '.join(words)} once, say `syncd --once {' '.join(words)}`")
 
 
 def _synchronize(words: tuple[str, ...], given: dict[str, Any]) -> list[JobReport]:
@@ -77,7 +78,7 @@ def _report(reports: list[JobReport], code: int) -> object:
 def plan(**given: Any) -> int:
     """What `--once` would do, as a table or as JSON."""
     from syncd import settings
-    from syncd.telemetry.report import exit_of, plan_data, plan_lines
+    from syncd.telemetry.report import exit_of, plan_data, plan_lines, remark_lines
     from syncd.telemetry.text import Paint, has_colour
 
     options = _options(given)
@@ -90,12 +91,12 @@ def plan(**given: Any) -> int:
         plans = preview(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
     if given["json"]:
         written = _write_json(plan_data(plans))
-        for report, _ in plans:
-            if report.error:
-                streams.say_error(f"{report.job}: {report.error}")
+        for report, each in plans:
+            for line in remark_lines(report, held=each.held, extra=each.extra):
+                streams.say(line)
     else:
         paint = Paint(on=has_colour(sys.stdout))
-        lines = [line for report, plan in plans for line in plan_lines(report, plan, paint)]
+        lines = [line for report, each in plans for line in plan_lines(report, each, paint)]
         written = streams.write_result("".join(f"{line}\n" for line in lines))
     code = exit_of(report for report, _ in plans)
     return code if written else code or 1

@@ -6,6 +6,7 @@ secrets: those are `tokens`'s.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -59,16 +60,15 @@ def load(options: Options, *, pair: bool = False) -> Loaded:
     With `pair` the options about jobs are for a job of its own and not for those configured.
     """
     file = find_file(options.config)
-    tree: Tree = {}
-    origins: dict[Key, Origin] = {}
     problems = unknown_variables(os.environ, tuple(Settings.model_fields))
-    from_file = _read_file(file) if file else {}
-    tree = _laid_over(tree, from_file, origins, {key: Origin(FILE, str(file)) for key in _leaves(from_file)})
+    tree = _read_file(file) if file else {}
+    origins = dict.fromkeys(_leaves(tree), Origin(FILE, str(file)))
     from_environment = _read_environment(problems)
-    tree = _laid_over(tree, from_environment, origins, _variables(from_environment))
+    origins |= _variables(from_environment)
+    tree = _merged(tree, from_environment)
     from_options = _read_options(options, tree, pair=pair)
-    named = {key: Origin(OPTION, f"--{key[-1].replace('_', '-')}") for key in _leaves(from_options)}
-    tree = _laid_over(tree, from_options, origins, named)
+    origins |= {key: Origin(OPTION, f"--{key[-1].replace('_', '-')}") for key in _leaves(from_options)}
+    tree = _merged(tree, from_options)
     settings = None
     try:
         settings = Settings(**tree)
@@ -89,8 +89,11 @@ def find_file(chosen: Path | None) -> Path | None:
 
 
 def usual_files() -> list[Path]:
-    home = os.environ.get("XDG_CONFIG_HOME") or str(_expanded("~/.config"))
-    return [Path("syncd.toml"), Path(home) / "syncd" / "syncd.toml", Path("/etc/syncd/syncd.toml")]
+    """Where a configuration is looked for, first to last; a user without a home has no place of their own."""
+    places = [Path("syncd.toml"), Path("/etc/syncd/syncd.toml")]
+    with contextlib.suppress(ConfigurationError):
+        places.insert(1, Path(os.environ.get("XDG_CONFIG_HOME") or _expanded("~/.config")) / "syncd" / "syncd.toml")
+    return places
 
 
 def state_directory(loaded: Loaded) -> Path:
@@ -173,11 +176,6 @@ def _pruned(tree: Tree) -> Tree:
     """`tree` without what is None, and without tables left empty by that."""
     kept = {key: _pruned(value) if isinstance(value, dict) else value for key, value in tree.items()}
     return {key: value for key, value in kept.items() if value is not None and value != {}}
-
-
-def _laid_over(tree: Tree, upper: Tree, origins: dict[Key, Origin], named: Mapping[Key, Origin]) -> Tree:
-    origins.update(named)
-    return _merged(tree, upper)
 
 
 def _merged(lower: Tree, upper: Tree) -> Tree:

@@ -29,26 +29,49 @@ def is_pair(words: Sequence[str]) -> bool:
 
 
 def job_specs(words: Sequence[str], loaded: Loaded, options: Options) -> list[JobSpec]:
-    """The jobs that the words name, all of the configuration if there are none, or the one of a pair."""
+    """The jobs that the words name, all of the configuration if there are none, or the one of a pair.
+
+    Jobs on the same account have the very same RemoteSpec.
+    """
     check(loaded)
-    specs = [_pair(words, loaded, options)] if is_pair(words) else _named(words, loaded, options)
-    remotes = {spec.remote.name for spec in specs if spec.remote.kind != "sandbox"}
+    accounts = _Accounts(loaded, options)
+    specs = [_pair(words, accounts)] if is_pair(words) else _named(words, loaded, accounts)
+    remotes = {spec.remote for spec in specs if spec.remote.kind != "sandbox"}
     if len(remotes) > 1 and (options.token_file or options.api_url):
         option = "--token-file" if options.token_file else "--api-url"
-        raise ConfigurationError(f"{option} is for one remote, these jobs use {', '.join(sorted(remotes))}")
+        listed = ", ".join(sorted(remote.name for remote in remotes))
+        raise ConfigurationError(f"{option} is for one remote, these jobs use {listed}")
     return specs
 
 
 def destination(text: str, loaded: Loaded, options: Options) -> tuple[RemoteSpec, str]:
     """The remote and the directory that REMOTE:/dir or a URL names."""
-    try:
-        parsed = values.parse_destination(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{text}: a destination {error}") from None
-    if parsed.remote is not None:
-        return _remote(parsed.remote, loaded), parsed.directory
-    assert parsed.kind is not None
-    return _of_url(parsed.kind, parsed.application_id, options), parsed.directory
+    return _Accounts(loaded, options).at(text)
+
+
+class _Accounts:
+    """The remotes that destinations name, each made once: a token file that is a pipe can be read only once."""
+
+    def __init__(self, loaded: Loaded, options: Options) -> None:
+        self._loaded = loaded
+        self.options = options
+        self._made: dict[tuple[str | None, ...], RemoteSpec] = {}
+
+    def at(self, text: str) -> tuple[RemoteSpec, str]:
+        try:
+            parsed = values.parse_destination(text)
+        except ValueError as error:
+            raise ConfigurationError(f"{text}: a destination {error}") from None
+        identity = (parsed.remote, parsed.kind, parsed.application_id)
+        if identity not in self._made:
+            self._made[identity] = self._make(parsed)
+        return self._made[identity], parsed.directory
+
+    def _make(self, parsed: values.Destination) -> RemoteSpec:
+        if parsed.remote is not None:
+            return _remote(parsed.remote, self._loaded)
+        assert parsed.kind is not None
+        return _of_url(parsed.kind, parsed.application_id, self.options)
 
 
 def check(loaded: Loaded) -> None:
@@ -105,7 +128,7 @@ def _nested(one: str, other: str) -> bool:
     return not one or not other or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
-def _named(words: Sequence[str], loaded: Loaded, options: Options) -> list[JobSpec]:
+def _named(words: Sequence[str], loaded: Loaded, accounts: _Accounts) -> list[JobSpec]:
     jobs = loaded.settings.jobs
     if destinations := [word for word in words if ":" in word]:
         raise ConfigurationError(f"{destinations[0]}: a destination is the second of two words, SOURCE DESTINATION")
@@ -115,13 +138,14 @@ def _named(words: Sequence[str], loaded: Loaded, options: Options) -> list[JobSp
     if not jobs:
         looked = str(loaded.file) if loaded.file else ", ".join(map(str, usual_files()))
         raise ConfigurationError(f"there is no job to run (looked in {looked}); `syncd init` writes a configuration")
-    return [_job(name, loaded, options) for name in jobs if name in words or not words]
+    return [_job(name, loaded, accounts) for name in jobs if name in words or not words]
 
 
-def _pair(words: Sequence[str], loaded: Loaded, options: Options) -> JobSpec:
+def _pair(words: Sequence[str], accounts: _Accounts) -> JobSpec:
     """A job of its own, with the options and otherwise the defaults."""
     text, target = words
-    remote, directory = destination(target, loaded, options)
+    options = accounts.options
+    remote, directory = accounts.at(target)
     if not text:
         raise ConfigurationError("the source is an empty word")
     source = Path(text).absolute()
@@ -142,12 +166,12 @@ def _pair(words: Sequence[str], loaded: Loaded, options: Options) -> JobSpec:
     return _spec(name, job, source, remote, directory, options=options, named=False)
 
 
-def _job(name: str, loaded: Loaded, options: Options) -> JobSpec:
+def _job(name: str, loaded: Loaded, accounts: _Accounts) -> JobSpec:
     job = loaded.settings.jobs[name]
     _refuse_unsupported(name, job)
-    remote, directory = destination(job.destination, loaded, options)
+    remote, directory = accounts.at(job.destination)
     source = loaded.path(job.source, "jobs", name, "source")
-    return _spec(name, job, source, remote, directory, options=options, named=True)
+    return _spec(name, job, source, remote, directory, options=accounts.options, named=True)
 
 
 def _spec(

@@ -106,7 +106,7 @@ def plan_lines(report: JobReport, plan: PlanView, paint: Paint) -> Iterator[str]
     if counts:
         listed = ", ".join(f"{counts[action]} {action}" for action in _MARKS if counts[action])
         yield f"{name}: {listed}; {size_text(sent)} to upload"
-    yield from (f"{name}: {line}" for line in _remarks(report, held=plan.held, extra=plan.extra))
+    yield from remark_lines(report, held=plan.held, extra=plan.extra)
 
 
 def summary_lines(report: JobReport) -> Iterator[str]:
@@ -120,11 +120,16 @@ def summary_lines(report: JobReport) -> Iterator[str]:
     if report.retries:
         requests += f", {count_text(report.retries, 'retry')}"
     yield f"{name}: {counts}; {size_text(report.bytes_uploaded)} in {seconds_text(report.seconds)} ({requests})"
-    yield from (f"{name}: {line}" for line in _remarks(report, held=report.held, extra=report.extra))
+    yield from remark_lines(report, held=report.held, extra=report.extra)
+
+
+def remark_lines(report: JobReport, *, held: int, extra: int) -> Iterator[str]:
+    """What was not done and what to do about it, a line each, the gravest last."""
+    name = printable(report.job)
+    return (f"{name}: {line}" for line in _remarks(report, held=held, extra=extra))
 
 
 def _remarks(report: JobReport, *, held: int, extra: int) -> Iterator[str]:
-    """What was not done and what to do about it, the gravest last."""
     yield from (printable(notice) for notice in report.notices)
     if extra:
         yield f"{count_text(extra, 'file')} on the destination not from here, left alone (--delete mirror removes them)"

@@ -14,7 +14,7 @@ import pytest
 
 from syncd import __version__, app
 from syncd.cli import LATER, run
-from syncd.core.model import DeleteMode, JobReport, Kind, RemoteEntry, Status
+from syncd.core.model import DeleteMode, JobReport, Kind, Problem, RemoteEntry, Status
 from syncd.core.plan import Plan
 from syncd.errors import (
     ConfigurationError,
@@ -247,6 +247,16 @@ class TestOutput:
         assert "assets: 0 created" in output.err
         assert run(["--once"]) == 0
         assert capsys.readouterr().out == ""
+
+    def test_a_plan_as_json_says_the_rest_on_standard_error(self, seen: Seen, capsys: Output) -> None:
+        seen.reports = [JobReport("assets", exit=1, failed=[Problem("x\n", "create", "no such name")])]
+        assert run(["plan", "--json"]) == 1
+        output = capsys.readouterr()
+        assert json.loads(output.out) == {
+            "version": 1,
+            "jobs": [{"job": "assets", "actions": [], "held": 0, "extra": 0}],
+        }
+        assert "assets: 1 failed: x\\n (no such name)\n" in output.err
 
     def test_the_log_follows_its_settings(self, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNCD_LOG__FORMAT", "json")

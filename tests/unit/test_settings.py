@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pwd
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,16 @@ class TestWhereItIsFound:
     def test_no_file_is_needed(self) -> None:
         loaded = load(Options())
         assert (loaded.file, loaded.settings.jobs) == (None, {})
+
+    def test_a_user_without_a_home_needs_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def nobody(_uid: int) -> None:
+            raise KeyError
+
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr(pwd, "getpwuid", nobody)
+        assert state_directory(load(Options(state_dir="/state"))) == Path("/state")
+        with pytest.raises(ConfigurationError, match="set HOME"):
+            state_directory(load(Options()))
 
     def test_a_file_asked_for_must_be_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         missing = tmp_path / "missing.toml"

@@ -193,6 +193,12 @@ class TestTokens:
         with pytest.raises(ConfigurationError, match=r"token cannot be read: No such file"):
             token_of(spec)
 
+    def test_jobs_on_one_account_share_it(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SYNCD_TOKEN", "t")
+        more = '[jobs.b]\nsource = "/b"\ndestination = "prod:/b"\n'
+        (one, other) = specs(write(MINIMAL + more))
+        assert one.remote is other.remote
+
     def test_a_pipe_is_read_once_and_kept(self, tmp_path: Path) -> None:
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
