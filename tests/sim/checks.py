@@ -7,7 +7,7 @@ a local path ever had, and at which step what was looked at.
 from __future__ import annotations
 
 from syncd.core.filters import Filter
-from syncd.core.model import DeleteMode, JobReport, Kind, Status, Sync
+from syncd.core.model import BaselineEntry, DeleteMode, JobReport, Kind, Status, Sync
 from syncd.core.paths import ancestors_of, key_of, path_of
 from tests.sim.chaos import Chaos
 from tests.sim.cloud import Cloud, Record
@@ -94,19 +94,29 @@ class Checks:
         if self._is_left_out(record):
             return "the filters leave it out"
         if twins:
-            return None if record.made_by_us or record.owned or record.status == Status.PENDING else "a stranger's twin"
-        if record.made_by_us and record.status == Status.PENDING:
+            ours = record.made_by_us or record.owned or record.status == Status.PENDING
+            return None if ours or self._mode is DeleteMode.MIRROR else "a stranger's twin"
+        if record.made_by_us and (record.status == Status.PENDING or self._is_taken_back(record)):
             return None
         if record.kind == Kind.FILE:
             self.deleted_files += 1
         return self._wrong_mode(record) or self._still_local(record)
 
+    def _is_taken_back(self, record: Record) -> bool:
+        """Whether the run made it and the remote gave it another name than was asked for."""
+        return record.made > self._chaos.begun and record.renamed
+
     def _wrong_mode(self, record: Record) -> str | None:
         if self._mode is DeleteMode.NEVER:
             return "nothing may be deleted"
-        if self._mode is DeleteMode.TRACKED and not record.owned:
+        if self._mode is DeleteMode.TRACKED and not record.owned and not self._makes_way(record):
             return "it is not the job's"
         return None
+
+    def _makes_way(self, record: Record) -> bool:
+        """Whether it is an emptied directory, where a file comes to its place: then it need only be adopted."""
+        node = self._tree.nodes.get(record.path)
+        return record.kind == Kind.DIRECTORY and (node is None or node.kind == Kind.FILE)
 
     def _still_local(self, record: Record) -> str | None:
         """Whether a local one of its kind was there when that was last looked at."""
@@ -132,8 +142,8 @@ class Checks:
         found += self._not_equal(failed, held=report.held > 0)
         if empty_directories:
             found += self._directories_missing(failed, held=report.held > 0)
-        if not report.held:
-            found += self._superfluous()
+        if not report.held and not failed:
+            found += self._superfluous()  # what stands for a path that failed stays where it is
         if not failed and not report.held:
             found += self._baseline_wrong()
         return found
@@ -193,17 +203,23 @@ class Checks:
 
     def _had_to_go(self, record: Record) -> bool:
         if record.status == Status.PENDING:
-            return record.made_by_us
+            return record.made_by_us and not record.detached and self._mode is not DeleteMode.NEVER
+        if any(not one.owned for one in self._cloud.at(record.key)) and self._mode is not DeleteMode.MIRROR:
+            return False
         strangers = [one for one in self._cloud.below(record.key) if not one.owned or self._is_frozen(one.path)]
         if any(self._is_left_out(one) for one in strangers):
             return False
         if self._mode is DeleteMode.MIRROR:
-            return not any(self._is_frozen(one.path) for one in strangers)
+            return not any(self._is_frozen(one.path) or one.status == Status.PENDING for one in strangers)
         return self._mode is DeleteMode.TRACKED and record.owned and not strangers and not record.detached
 
     def _baseline_wrong(self) -> list[str]:
         rows = self._store.baseline
-        found = [f"row {path_of(key)!r} is {row.sync.name}" for key, row in rows.items() if row.sync in _UNSETTLED]
+        found = [
+            f"row {path_of(key)!r} is {row.sync.name}"
+            for key, row in rows.items()
+            if row.sync in _UNSETTLED and self._matters(row)
+        ]
         for path in self._wanted(Kind.FILE):
             row = rows.get(key_of(path))
             ids = {record.id for record in self._cloud.at(key_of(path))}
@@ -216,6 +232,13 @@ class Checks:
             if path_of(key) not in self._tree.nodes and key not in there and not self._is_frozen(path_of(key))
         ]
         return found
+
+    def _matters(self, row: BaselineEntry) -> bool:
+        """Whether anything follows from a row that is not settled."""
+        node = self._tree.nodes.get(path_of(row.key))
+        if self._is_frozen(path_of(row.key)):
+            return False
+        return self._mode is not DeleteMode.NEVER if node is None else node.kind == row.kind
 
 
 _UNSETTLED = (Sync.CLAIMED, Sync.UPLOADED)

@@ -48,6 +48,10 @@ class Record:
     visible_s: float = 0.0
     changed: int = 0
     """The step at which somebody else last made or changed it."""
+    made: int = 0
+    """The step at which it was made."""
+    renamed: bool = False
+    """It is not at the path that was asked for."""
     upload: int = 0
     """Counts the permissions to upload that were given."""
     detached: bool = False
@@ -188,12 +192,13 @@ class Cloud:
     def _add(self, key: bytes, kind: Kind, status: Status, *, ours: bool) -> Record:
         visible_s = self.chaos.clock.now_s + self.knobs.lag_s
         record = Record(f"{next(self._numbers):024x}", key, kind, status, ours, ours, visible_s=visible_s)
+        record.made = self.chaos.step
         record.changed = 0 if ours else self.chaos.step
         self.records[record.id] = record
         return record
 
     def _moved(self, record: Record, key: bytes, *, ours: bool) -> Record:
-        moved = self._add(key, record.kind, record.status, ours=record.made_by_us)
+        moved = self._add(key, record.kind, record.status, ours=record.made_by_us and ours)
         moved.data, moved.owned, moved.detached = record.data, record.owned and ours, record.detached
         moved.changed = record.changed if ours else self.chaos.step
         record.status = Status.LEAVING

@@ -123,7 +123,11 @@ class MemoryRemote:
 
     def _renamed(self, kept: str, kind: Kind) -> Record:
         there = self._cloud.at(key_of(kept))
-        return there[0] if there else self._cloud.post(key_of(kept), kind, ours=True)
+        if there:
+            return there[0]
+        record = self._cloud.post(key_of(kept), kind, ours=True)
+        record.renamed = True
+        return record
 
     async def _fill(self, record: Record, path: str, content: Content) -> RemoteEntry:
         upload = record.upload

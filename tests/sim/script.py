@@ -127,14 +127,14 @@ class LocalEdits:
 
 
 class OtherEdits:
-    """What somebody else does on the destination."""
+    """What somebody else does on the destination. `twins`: also second records of paths."""
 
-    def __init__(self, chance: random.Random, cloud: Cloud, *, names: tuple[str, ...]) -> None:
+    def __init__(self, chance: random.Random, cloud: Cloud, *, names: tuple[str, ...], twins: bool) -> None:
         self._random = chance
         self._cloud = cloud
         self._names = names
         self._acts: list[Act] = [self._add] * 3 + [self._change] * 3 + [self._remove] * 2
-        self._acts += [self._rename, self._twin, self._begin]
+        self._acts += [self._rename, self._begin] + [self._twin] * twins
 
     def __call__(self) -> str:
         return self._random.choice(self._acts)()

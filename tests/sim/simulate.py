@@ -69,12 +69,14 @@ class _Teller:
         names = NAMES[: chance.choice((2, 3, 4, 6))]
         chaos = self.world.chaos
         self._edit = LocalEdits(chance, self.world.tree, names=names, specials=chance.random() < 0.3)
-        self._others = OtherEdits(chance, self.world.cloud, names=names)
+        twins = self.world.settings.delete is not DeleteMode.MIRROR
+        self._others = OtherEdits(chance, self.world.cloud, names=names, twins=twins)
         chaos.edit_locally, chaos.edit_remotely = self._edit, self._others
         if chance.random() < 0.2:
             self.world.cloud.knobs.names_kept = lambda name: name.replace("-", "")
 
     def tell(self) -> None:
+        self.world.chaos.note(f"{self.world.settings} {self.world.cloud.knobs}")
         self._edit_some(self._random.randint(1, 12))
         for _ in range(self._random.randint(1, 4)):
             self._edit_some(self._random.randint(0, 5))
@@ -123,6 +125,8 @@ class _Teller:
         """Undisturbed runs until nothing is left to be done; one is enough unless deletions have to be approved."""
         world = self.world
         world.wait()
+        if world.store.memory.rebuilt:
+            self._run()
         run = self._run()
         if run.report.held:
             self._complain(run)
