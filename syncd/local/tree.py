@@ -57,10 +57,9 @@ class Tree:
             raise source_missing(self._given, error) from error
 
     def scan(self) -> Iterator[LocalEntry]:
-        """See `ports.LocalTree`. With include patterns every directory is searched, but only those that are wanted
-        themselves are in it; the others are implied by the files in them. What is not to be decided on is in it even
-        if only something below it could be wanted. Raises SourceMissing also when the source was replaced or became
-        unreadable meanwhile, and when its ignore file cannot be read; ConfigurationError for a bad pattern there."""
+        """See `ports.LocalTree`. With include patterns every directory that is not excluded is in it, because it may
+        be on the way to what is included. Raises SourceMissing also when the source was replaced or became unreadable
+        meanwhile, and when its ignore file cannot be read; ConfigurationError for a bad pattern there."""
         self._pin()
         self._rules = self._load_rules()
         root = self._place.root

@@ -137,7 +137,7 @@ class Walk:
             return None if _is_gone(base[:-1]) else _entry_of(key, Kind.UNREADABLE, status)
         identity = (status.st_dev, status.st_ino)
         self._levels.append(Level(names, base, key + SEPARATOR, path + "/", wanted, identity))
-        return _entry_of(key, Kind.DIRECTORY, status) if wanted else None
+        return _entry_of(key, Kind.DIRECTORY, status)
 
     def _target(self, link: bytes) -> os.stat_result | None:
         """What a symlink leads to, None where it is broken, leads out of the source or round in a circle, or to what

@@ -27,9 +27,11 @@ def test_excluded_directories_are_not_gone_into(open_root: Path) -> None:
     (open_root / "build").chmod(0o755)
 
 
-def test_with_includes_a_directory_is_in_the_scan_only_if_it_is_wanted_itself(tmp_path: Path) -> None:
+def test_with_includes_every_directory_is_in_the_scan_because_it_may_be_on_the_way(tmp_path: Path) -> None:
     plant(tmp_path, "docs/a.txt", "docs/a.png", "whole/deep/x", "other/")
-    assert paths(Tree(tmp_path, include=["*.txt", "whole/"])) == ["docs/a.txt", "whole", "whole/deep", "whole/deep/x"]
+    directories = ["docs", "other", "whole", "whole/deep"]
+    found = paths(Tree(tmp_path, include=["*.txt", "whole/"], exclude=["excluded/"]))
+    assert found == sorted([*directories, "docs/a.txt", "whole/deep/x"])
 
 
 def test_what_could_hold_something_included_is_told_when_it_cannot_be_looked_into(open_root: Path) -> None:
@@ -37,7 +39,12 @@ def test_what_could_hold_something_included_is_told_when_it_cannot_be_looked_int
     (open_root / "closed").chmod(0)
     (open_root / "linked").symlink_to("real")
     (open_root / "picture").symlink_to("c.png")
-    expected = [("closed", Kind.UNREADABLE), ("linked", Kind.SYMLINK), ("real/b.txt", Kind.FILE)]
+    expected = [
+        ("closed", Kind.UNREADABLE),
+        ("linked", Kind.SYMLINK),
+        ("real", Kind.DIRECTORY),
+        ("real/b.txt", Kind.FILE),
+    ]
     assert as_nobody(lambda: found(Tree(open_root, include=["*.txt"]))) == expected
     (open_root / "closed").chmod(0o755)
 
