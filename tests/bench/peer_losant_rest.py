@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import losant_rest  # type: ignore[import-untyped]
+import losant_rest
 import requests
 
 
