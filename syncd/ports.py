@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from syncd.core.model import (
     BaselineEntry,
     Capabilities,
     Fingerprint,
     JobReport,
+    JobStatus,
     LocalEntry,
     Operation,
     Problem,
     RemoteEntry,
     SourceIdentity,
+    Waited,
 )
 
 
@@ -212,3 +214,62 @@ class Telemetry(Protocol):
     def warning(self, event: str, **fields: object) -> None: ...
 
     def finished(self, report: JobReport) -> None: ...
+
+
+class Hint(NamedTuple):
+    """Where to look: the directories in which something may have changed, or None for everywhere."""
+
+    directories: frozenset[str] | None
+    reason: str
+
+
+class Watch(Protocol):
+    """Notices changes of one source directory, as hints: it may say too much, and whoever relies on it looks
+    everywhere from time to time because it may miss some."""
+
+    @property
+    def degraded(self) -> str | None:
+        """Why changes are noticed late or not at all (no inotify, limits, a network filesystem); None: all is well."""
+        ...
+
+    def hints(self) -> AsyncIterator[Hint]:
+        """Ends only when the watch is closed. Never raises for what happens to the tree: that is a hint too."""
+        ...
+
+    async def renew(self, reason: str) -> None:
+        """Watch anew, because a change was found that was not announced; `degraded` tells the reason until the next
+        hour without one."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Daemon(Protocol):
+    """What the control socket and the status server ask of the running daemon. `job` None: all of them.
+
+    Methods raise KeyError for a job that is not there.
+    """
+
+    def status(self) -> Sequence[JobStatus]: ...
+
+    def is_alive(self) -> bool:
+        """Whether the loops make progress (also what feeds the watchdog)."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Whether every wanted path was done, skipped, held or parked once."""
+        ...
+
+    def rescan(self, job: str | None) -> None: ...
+
+    def pause(self, job: str | None) -> None: ...
+
+    def resume(self, job: str | None) -> None: ...
+
+    def approve(self, job: str) -> int:
+        """Release what is held; how many deletions that were."""
+        ...
+
+    async def wait(self, jobs: Sequence[str]) -> tuple[Waited, str]:
+        """When everything changed until now is on the destination; and a sentence that names what is in the way."""
+        ...

@@ -261,3 +261,47 @@ class JobReport:
     failed: list[Problem] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     """What a person should hear at the end of the run, one sentence each."""
+
+
+class JobState(Enum):
+    """What a daemon's job is doing, for status and metrics."""
+
+    STARTING = "starting"
+    SYNCING = "syncing"
+    WATCHING = "watching"
+    """Nothing to do until something changes."""
+    PAUSED = "paused"
+    WAITING = "waiting"
+    """The remote cannot be reached; tried again."""
+    HALTED = "halted"
+    """Needs somebody: credentials refused, source missing or foreign; tried again too."""
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """One job of a running daemon, as the contract's status shows it. `queued` counts scopes, `failed` parked paths
+    with their reasons; `last_reconcile` is the Unix time of the last full one, None before it."""
+
+    job: str
+    state: JobState
+    queued: int
+    in_flight: int
+    held: int
+    held_paths: tuple[str, ...]
+    failed: tuple[Problem, ...]
+    oldest_unsynced_s: float
+    last_reconcile: float | None
+    degraded: str | None = None
+    """Why changes may be noticed late (polling, a watch that was deaf); None if they are not."""
+    error: str | None = None
+    """Why it waits or is halted."""
+
+
+class Waited(Enum):
+    """How `wait` ended."""
+
+    DONE = 0
+    HELD = 3
+    STUCK = 1
+    """Part is parked or the job halted."""
