@@ -250,7 +250,9 @@ def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
     if base is None or base.kind != Kind.FILE:
         return True
     if remote.status == Status.PENDING:
-        return remote.id != base.id or base.sync == Sync.SYNCED
+        return remote.id != base.id or base.sync == Sync.SYNCED or base.checksum is None
+    if base.claim == "" and base.checksum is None:
+        return remote.size != base.size
     if base.claim is not None and base.claim in ("", remote.checksum):
         return False
     return not has_known_content(remote, base)
@@ -313,7 +315,9 @@ UNFINISHED = "an upload of this job that was never completed"
 
 def _is_unfinished(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
     """Whether a record can only be what is left of a create of this job's own, cut short before its content came."""
-    return remote.status == Status.PENDING and base is not None and base.sync == Sync.CLAIMED and base.checksum is None
+    if base is None or remote.status != Status.PENDING:
+        return False
+    return base.sync == Sync.CLAIMED and base.checksum is None and base.id == ""
 
 
 def _is_own_directory(remote: RemoteEntry, base: BaselineEntry | None) -> bool:

@@ -52,15 +52,33 @@ class Guard:
         return f"{deletions} deletions are more than {said}" if deletions > limit else None
 
 
+DOUBTED = 0
+"""As the remembered inode of a source that was exchanged: the deletions which that would cause are still held. The
+files of the new source are known by then, so that nothing else tells."""
+
+
 def suspicion(remembered: SourceIdentity | None, current: SourceIdentity, census: Census) -> str | None:
     """Why what the source lacks cannot be taken for deleted; None if it can."""
     if census.known < SUSPICIOUS_FROM:
         return None
     if census.local == 0:
         return f"the source is empty, and {census.known} files were known"
+    if remembered is not None and remembered.inode == DOUBTED:
+        return "the source was exchanged for another directory, and what it lacks was held since"
     if remembered is not None and remembered.inode != current.inode and census.present == 0:
         return f"the source is another directory and has none of the {census.known} known files"
     return None
+
+
+def to_remember(
+    remembered: SourceIdentity | None, current: SourceIdentity, census: Census, *, doubted: bool
+) -> SourceIdentity | None:
+    """What to remember of the source after a run. `doubted`: deletions are held for the source's sake."""
+    if not doubted:
+        return current
+    if remembered is None or remembered.inode == current.inode or census.local == 0:
+        return remembered
+    return SourceIdentity(remembered.filesystem, DOUBTED)
 
 
 def source_verdict(remembered: SourceIdentity | None, current: SourceIdentity, census: Census) -> Source:

@@ -15,6 +15,7 @@ from syncd.engine.fresh import Collector
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger
 from syncd.engine.observe import each
+from syncd.errors import RemoteDead, Transient
 
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0
@@ -29,15 +30,20 @@ class Confirmation:
         self._job = job
         self._ledger = ledger
         self._awaited: dict[bytes, BaselineEntry] = {}
+        self._before: dict[bytes, str | None] = {}
         self.mismatched: list[bytes] = []
         """Completed with other content than was sent: somebody else's, or damaged."""
 
-    async def expect(self, row: BaselineEntry, record: RemoteEntry) -> None:
-        """Record an upload, at once as synced where the answer already shows it completed."""
+    async def expect(self, row: BaselineEntry, record: RemoteEntry, *, before: str | None = None) -> None:
+        """Record an upload, at once as synced where the answer already shows it completed.
+
+        `before`: the checksum that the record had; it may be shown as completed until the new content is there.
+        """
         if record.status == Status.COMPLETED and record.checksum == row.checksum:
             await self._ledger.record([row._replace(sync=Sync.SYNCED)])
         else:
             self._awaited[row.key] = row
+            self._before[row.key] = before
             await self._ledger.record([row])
 
     async def wait(self, *, destination_size: int) -> list[Problem]:
@@ -69,7 +75,12 @@ class Confirmation:
         await self._seen([entry for entry in collector.entries if entry.kind == Kind.FILE])
 
     async def _look_at(self, row: BaselineEntry) -> None:
-        record = await self._job.remote.get(row.id)
+        try:
+            record = await self._job.remote.get(row.id)
+        except RemoteDead:
+            raise
+        except Transient:
+            return  # one record that cannot be asked for is one path that is not known to be complete
         if record is not None:
             await self._seen([record])
 
@@ -79,12 +90,14 @@ class Confirmation:
             row = self._awaited.get(record.key)
             if row is None or row.id != record.id or record.status != Status.COMPLETED:
                 continue
-            del self._awaited[record.key]
             if record.checksum == row.checksum:
                 done.append(row._replace(sync=Sync.SYNCED))
+            elif record.checksum == self._before[record.key]:
+                continue
             else:
                 self.mismatched.append(record.key)
                 done.append(row._replace(sync=Sync.CLAIMED, claim=row.checksum))
+            del self._awaited[record.key]
         await self._ledger.record(done)
 
     async def _give_up(self) -> list[Problem]:

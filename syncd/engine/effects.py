@@ -6,7 +6,8 @@ Called by `execute`, which bounds and orders them and turns what they raise into
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 
 from syncd.core.model import (
     BaselineEntry,
@@ -16,14 +17,13 @@ from syncd.core.model import (
     JobReport,
     MakeDirectory,
     Move,
-    RemoteEntry,
     Replace,
 )
 from syncd.core.paths import is_below, key_of
 from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger, claimed, made, uploaded
-from syncd.errors import AlreadyExists
+from syncd.errors import AlreadyExists, NotFound
 
 
 class Effects:
@@ -36,9 +36,9 @@ class Effects:
     async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
-        claim = claimed(key, content.checksum, size_bytes=size, base=None)
-        await self._ledger.claim([claim, *_rows_of(parents)])
-        record = await self._job.remote.create(operation.path, content)
+        claim = claimed(key, content.checksum, size_bytes=size)
+        async with self._intending([claim, *_rows_of(parents)]):
+            record = await self._job.remote.create(operation.path, content)
         await self._confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
         self._report.bytes_uploaded += content.entry.size
@@ -46,27 +46,25 @@ class Effects:
     async def replace(self, operation: Replace) -> None:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
-        await self._ledger.claim([claimed(key, content.checksum, size_bytes=size, base=operation.base)])
+        base, record_id = operation.base, operation.remote.id
+        claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=record_id)
+        await self._ledger.claim([claim])
         record = await self._job.remote.replace(operation.remote, operation.path, content)
-        await self._confirmation.expect(uploaded(content.fingerprint, record), record)
+        row = uploaded(content.fingerprint, record)
+        await self._confirmation.expect(row, record, before=operation.remote.checksum)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
 
     async def make_directory(self, operation: MakeDirectory, parents: Sequence[MakeDirectory]) -> None:
         key = key_of(operation.path)
-        await self._ledger.claim([made(key), *_rows_of(parents)])
-        try:
+        async with self._intending([made(key), *_rows_of(parents)]):
             record = await self._job.remote.make_directory(operation.path)
-        except AlreadyExists:
-            await self._ledger.record([], [key])
-            raise
         await self._ledger.record([made(key, record.id)])
         self._report.directories += 1
 
     async def move_file(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:
-        if parents:
-            await self._ledger.claim(_rows_of(parents))
-        record = await self._job.remote.move(operation.remote, operation.path)
+        async with self._intending(_rows_of(parents)):
+            record = await self._job.remote.move(operation.remote, operation.path)
         await self._ledger.record([], [key_of(operation.source)])
         read = Fingerprint(operation.local, operation.checksum or "")
         await self._confirmation.expect(uploaded(read, record), record)
@@ -74,14 +72,25 @@ class Effects:
 
     async def move_directory(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:
         """The rows move with it; their ids are new and not known until the next look."""
-        if parents:
-            await self._ledger.claim(_rows_of(parents))
-        record = await self._job.remote.move(operation.remote, operation.path)
+        async with self._intending(_rows_of(parents)):
+            record = await self._job.remote.move(operation.remote, operation.path)
         old, new = key_of(operation.source), key_of(operation.path)
         rows, gone = await asyncio.to_thread(self._rekeyed, old, new)
         await self._ledger.record([*rows, made(new, record.id)], gone)
         await self._ledger.flush()
         self._report.moved += operation.files
+
+    @asynccontextmanager
+    async def _intending(self, rows: Sequence[BaselineEntry]) -> AsyncIterator[None]:
+        """Claim what is about to be made, and let go of it where the answer says that nothing was: what is at those
+        paths then is somebody else's."""
+        if rows:
+            await self._ledger.claim(rows)
+        try:
+            yield
+        except (AlreadyExists, NotFound):
+            await self._ledger.record([], [row.key for row in rows])
+            raise
 
     def _rekeyed(self, old: bytes, new: bytes) -> tuple[list[BaselineEntry], list[bytes]]:
         with self._job.store.rows() as rows:
@@ -94,17 +103,12 @@ class Effects:
             self._report.directories += 1
             self._job.telemetry.done(one)
 
-    async def delete(self, operation: Delete) -> None:
+    async def delete(self, operation: Delete, *, forgettable: Collection[bytes]) -> None:
+        """`forgettable`: the keys of leftovers at whose path nothing else is known."""
         await self._job.remote.delete(operation.remote)
         keys = [operation.remote.key, *(record.key for record in operation.covers)]
-        await self._ledger.record([], [] if operation.leftover else keys)
+        await self._ledger.record([], [key for key in keys if not operation.leftover or key in forgettable])
         self._report.deleted += operation.files
-
-    async def delete_covered(self, record: RemoteEntry) -> None:
-        """One file of a directory that cannot go in one call."""
-        await self._job.remote.delete(record)
-        await self._ledger.record([], [record.key])
-        self._report.deleted += 1
 
 
 def _rows_of(parents: Sequence[MakeDirectory]) -> list[BaselineEntry]:

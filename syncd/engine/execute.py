@@ -7,7 +7,7 @@ job is raised, with everything done until then recorded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,7 +25,7 @@ from syncd.core.model import (
     Replace,
     Status,
 )
-from syncd.core.paths import ancestors_of, key_of
+from syncd.core.paths import ancestors_of, key_of, path_of
 from syncd.engine.arrivals import Arrivals
 from syncd.engine.confirm import Confirmation
 from syncd.engine.effects import Effects
@@ -59,10 +59,14 @@ class Outcome:
 
 
 class Execution:
-    """One plan being carried out. `is_new` tells whether a record was not there when the plan was made."""
+    """One plan being carried out. `is_new` tells whether a record was not there when the plan was made; `forgettable`
+    are the keys of leftovers whose rows go when they went."""
 
-    def __init__(self, job: Job, report: JobReport, *, destination_size: int, is_new: Mine) -> None:
+    def __init__(
+        self, job: Job, report: JobReport, *, destination_size: int, is_new: Mine, forgettable: Collection[bytes] = ()
+    ) -> None:
         self._job = job
+        self._forgettable = forgettable
         self._is_new = is_new
         self._destination_size = destination_size
         self._outcome = Outcome()
@@ -92,16 +96,21 @@ class Execution:
     ) -> Outcome:
         """Everything but directory moves; returns when what was done is complete on the remote."""
         deletes = [one for one in operations if isinstance(one, Delete)]
-        first = [one for one in deletes if one.leftover or one.in_the_way]
+        first = [one for one in deletes if one.leftover or (one.in_the_way and one.remote.kind == Kind.FILE)]
+        emptied = [one for one in deletes if one.in_the_way and one.remote.kind == Kind.DIRECTORY]
+        last = [one for one in deletes if not (one.leftover or one.in_the_way)]
+        passing = _on_the_way(operations)
         try:
             with self._job.stop:
                 for row, record in awaiting:
                     await self._confirmation.expect(row, record)
                 await self._delete(first)
-                await self._arrive(operations)
+                await self._run_arrivals([one for one in operations if isinstance(one, Move)], passing)
+                await self._delete(emptied)
+                await self._run_arrivals(_uploads_and_directories(operations), passing)
                 await self._ledger.flush()
                 await self._confirm()
-                await self._delete([one for one in deletes if one not in first])
+                await self._delete(last)
         finally:
             await self._ledger.flush()
         return self._outcome
@@ -112,15 +121,8 @@ class Execution:
         self._failed |= {problem.path for problem in problems}
         if self._confirmation.mismatched:
             self._outcome.again = True
+            self._failed |= {path_of(key) for key in self._confirmation.mismatched}
             self._job.telemetry.warning("completed_with_other_content", files=len(self._confirmation.mismatched))
-
-    async def _arrive(self, operations: Sequence[Operation]) -> None:
-        passing = _on_the_way(operations)
-        moves: list[Arrival] = [one for one in operations if isinstance(one, Move)]
-        rest: list[Arrival] = [one for one in operations if isinstance(one, Create | Replace)]
-        rest += [one for one in operations if isinstance(one, MakeDirectory) and not one.on_the_way]
-        for batch in (moves, rest):
-            await self._run_arrivals(batch, passing)
 
     async def _run_arrivals(self, batch: Sequence[Arrival], passing: dict[bytes, MakeDirectory]) -> None:
         arrivals = Arrivals(batch, passing)
@@ -165,17 +167,19 @@ class Execution:
         return path in self._failed or any(path.startswith(failed + "/") for failed in self._failed)
 
     async def _attempt(self, operation: Operation, effect: Callable[[], Awaitable[None]]) -> bool:
-        """Whether it was done; a failure of its path is recorded, a danger to the job raised."""
+        """Whether it was done; a failure of its path is recorded, a danger to the job raised.
+
+        What waited for its slot when the order to stop came is not begun.
+        """
         try:
             async with self._job.slots:
-                await effect()
+                if self._job.stop.requested:
+                    return False
+                await self._take_back_if_renamed(effect)
         except RemoteDead:
             raise
         except (AlreadyExists, NotFound) as error:
             self._outcome.again = True
-            self._fail(operation, error)
-        except RenamedByRemote as error:
-            await self._take_back(error)
             self._fail(operation, error)
         except (Rejected, Transient, LocalError) as error:
             self._fail(operation, error)
@@ -190,11 +194,16 @@ class Execution:
         self._outcome.problems.append(problem)
         self._job.telemetry.failed(problem)
 
-    async def _take_back(self, renamed: RenamedByRemote) -> None:
+    async def _take_back_if_renamed(self, effect: Callable[[], Awaitable[None]]) -> None:
         """Remove the record that the remote made under another name, unless it was there before."""
-        if await self._is_new(renamed):
-            key = key_of(renamed.kept_path or "")
-            await self._job.remote.delete(RemoteEntry(key, Kind.FILE, 0, None, renamed.record_id, Status.PENDING, ""))
+        try:
+            await effect()
+        except RenamedByRemote as renamed:
+            if await self._is_new(renamed):
+                key = key_of(renamed.kept_path or "")
+                record = RemoteEntry(key, Kind.FILE, 0, None, renamed.record_id, Status.PENDING, "")
+                await self._job.remote.delete(record)
+            raise
 
     async def _delete(self, deletes: Sequence[Delete]) -> None:
         deletes = [one for one in deletes if not any(path in self._failed for path in one.after)]
@@ -205,13 +214,16 @@ class Execution:
         fresh = await look_into(self._job.remote, [one.path for one in directories], expected=expected)
 
         async def remove(operation: Delete) -> None:
-            if self._job.stop.requested or await self._is_back(operation):
+            if await self._is_back(operation):
                 return
-            stranger = fresh.stranger_in(operation.path, operation.covers)
-            if operation.remote.kind == Kind.FILE or stranger is None:
-                await self._attempt(operation, partial(self._effects.delete, operation))
+            stranger = None
+            if operation.remote.kind == Kind.DIRECTORY:
+                stranger = fresh.stranger_in(operation.path, operation.covers)
+            if stranger is None:
+                effect = partial(self._effects.delete, operation, forgettable=self._forgettable)
+                await self._attempt(operation, effect)
             else:
-                await self._delete_file_by_file(operation, stranger)
+                self._keep(operation, stranger)
 
         await each(deletes, remove, at_once=self._job.workers)
 
@@ -224,11 +236,12 @@ class Execution:
             return True
         return False
 
-    async def _delete_file_by_file(self, operation: Delete, stranger: RemoteEntry) -> None:
+    def _keep(self, operation: Delete, stranger: RemoteEntry) -> None:
+        """A directory that holds something the plan does not know: planned anew, it goes file by file."""
+        self._outcome.again = True
         self._job.telemetry.notice("directory_kept", path=operation.path, because=stranger.id)
-        for record in operation.covers:
-            if record.kind == Kind.FILE and not self._job.stop.requested:
-                await self._attempt(operation, partial(self._effects.delete_covered, record))
+        if operation.in_the_way:
+            self._failed.add(operation.path)
 
     async def _may_go_whole(self, move: Move) -> bool:
         expected = sum(record.kind == Kind.DIRECTORY for record in move.covers)
@@ -237,6 +250,11 @@ class Execution:
         if stranger is not None:
             self._job.telemetry.notice("directory_not_moved_whole", path=move.source, because=stranger.id)
         return stranger is None
+
+
+def _uploads_and_directories(operations: Sequence[Operation]) -> list[Arrival]:
+    uploads: list[Arrival] = [one for one in operations if isinstance(one, Create | Replace)]
+    return uploads + [one for one in operations if isinstance(one, MakeDirectory) and not one.on_the_way]
 
 
 def _on_the_way(operations: Sequence[Operation]) -> dict[bytes, MakeDirectory]:

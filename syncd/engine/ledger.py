@@ -17,8 +17,9 @@ class Ledger:
         self._forgotten: list[bytes] = []
 
     async def claim(self, rows: Sequence[BaselineEntry]) -> None:
-        """Returns when the intent is committed; only then may the request be made."""
-        await self._store.write(rows)
+        """Returns when the intent is committed, after the outcomes before it; only then may the request be made."""
+        self._rows += rows
+        await self.flush()
 
     async def record(self, rows: Sequence[BaselineEntry], forgotten: Sequence[bytes] = ()) -> None:
         self._rows += rows
@@ -33,12 +34,17 @@ class Ledger:
             await self._store.write(rows, forgotten)
 
 
-def claimed(key: bytes, checksum: str | None, *, size_bytes: int, base: BaselineEntry | None) -> BaselineEntry:
-    """The row of an upload about to begin: what is known of the old content stays beside the claim on the new."""
+def claimed(
+    key: bytes, checksum: str | None, *, size_bytes: int, base: BaselineEntry | None = None, record_id: str = ""
+) -> BaselineEntry:
+    """The row of an upload about to begin: what is known of the old content stays beside the claim on the new.
+
+    `record_id`: of the record that is overwritten; without one the upload makes its own.
+    """
     claim = checksum or ""
     if base is not None and base.kind == Kind.FILE:
         return base._replace(sync=Sync.CLAIMED, claim=claim)
-    return BaselineEntry(key, Kind.FILE, size_bytes, 0, 0, 0, None, "", Sync.CLAIMED, claim)
+    return BaselineEntry(key, Kind.FILE, size_bytes, 0, 0, 0, None, record_id, Sync.CLAIMED, claim)
 
 
 def uploaded(read: Fingerprint, record: RemoteEntry) -> BaselineEntry:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from syncd.core.diff import Difference
-from syncd.core.guard import Guard, Source, source_verdict, suspicion
+from syncd.core.guard import Guard, Source, source_verdict, suspicion, to_remember
 from syncd.core.model import (
     BaselineEntry,
+    Delete,
     DeleteMode,
     Drift,
     Fingerprint,
@@ -43,8 +44,8 @@ class Decision:
     view: View
     plan: Plan
     failed: tuple[Problem, ...]
-    believed: bool
-    """Whether what the source lacks may be taken for deleted."""
+    doubted: bool
+    """Whether deletions are held because the source may not be what it was."""
 
 
 class Reconcile:
@@ -111,7 +112,7 @@ class Reconcile:
         except BaseException:
             await view.spool.aclose()
             raise
-        return Decision(view, plan, tuple(failed), doubt is None)
+        return Decision(view, plan, tuple(failed), doubt is not None and plan.held > 0)
 
     def _check_source(self, view: View) -> None:
         verdict = source_verdict(self._job.store.memory.source, view.source, view.census)
@@ -147,7 +148,9 @@ class Reconcile:
             return not await asyncio.to_thread(_was_there, view, renamed.record_id)
 
         size = view.census.remote + view.census.local
-        execution = Execution(self._job, self._report, destination_size=size, is_new=is_new)
+        leftovers = {one.remote.key for one in plan.operations if isinstance(one, Delete) and one.leftover}
+        forgettable = leftovers.intersection(plan.forgotten)
+        execution = Execution(self._job, self._report, destination_size=size, is_new=is_new, forgettable=forgettable)
         if plan.directory_moves:
             outcome = await execution.move_directories(plan.operations)
             if outcome.again or outcome.problems:
@@ -155,12 +158,14 @@ class Reconcile:
                 self._policy = replace(self._policy, capabilities=capabilities)
             outcome.again = True
             return outcome
-        await self._job.store.write(plan.adopted, plan.forgotten)
+        await self._job.store.write(plan.adopted, [key for key in plan.forgotten if key not in forgettable])
         return await execution.run(plan.operations, [_awaited(one) for one in plan.awaiting])
 
     async def _remember(self, decision: Decision) -> None:
-        if decision.believed and self._job.store.memory.source != decision.view.source:
-            await self._job.store.remember_source(decision.view.source)
+        known, view = self._job.store.memory.source, decision.view
+        source = to_remember(known, view.source, view.census, doubted=decision.doubted)
+        if source is not None and source != known:
+            await self._job.store.remember_source(source)
 
     def _conclude(self, decision: Decision, outcome: Outcome) -> None:
         """Put what the last plan found and left into the report."""

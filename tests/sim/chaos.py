@@ -51,6 +51,8 @@ class Chaos:
     begun: int = 0
     """The step at which the run began."""
     edits_left: int = 0
+    others_edited: int = 0
+    """The step at which somebody else last edited within a run."""
     dead: bool = False
     trace: list[str] = field(default_factory=list)
 
@@ -86,4 +88,6 @@ class Chaos:
         for rate, edit in ((self.rates.local_edit, self.edit_locally), (self.rates.other_edit, self.edit_remotely)):
             if self.happens(rate):
                 self.edits_left -= 1
+                if edit is self.edit_remotely:
+                    self.others_edited = self.step
                 self.note(f"edit {edit()}")

@@ -31,6 +31,7 @@ class Checks:
         self.deleted_files = 0
         """By the run, without its own leftovers."""
         cloud.completed = self._completed
+        cloud.made_on_the_way = self._made_on_the_way
         cloud.removed = self._removed
 
     def begin(self, mode: DeleteMode, filters: Filter, remote: MemoryRemote) -> None:
@@ -61,6 +62,13 @@ class Checks:
         if record.data not in self._tree.versions[record.path]:
             self._violated(f"{record.path!r} was published with {record.data!r}, which it never was")
         self.check_twins(record)
+
+    def _made_on_the_way(self, record: Record) -> None:
+        """One that the job thought to be there still, under another id, it does not know to have made."""
+        row = self._store.baseline.get(record.key)
+        record.detached = row is not None and row.id != ""
+        if self._chaos.others_edited <= self._chaos.begun:  # else somebody may have removed it between two requests
+            self.check_twins(record)
 
     def check_twins(self, record: Record) -> None:
         twins = [one for one in self._cloud.at(record.key) if one.made_by_us and not one.colliding]
@@ -203,10 +211,12 @@ class Checks:
 
     def _had_to_go(self, record: Record) -> bool:
         if record.status == Status.PENDING:
-            return record.made_by_us and not record.detached and self._mode is not DeleteMode.NEVER
+            ours = record.made_by_us and not record.renamed and not record.detached
+            return ours and self._mode is not DeleteMode.NEVER
         if any(not one.owned for one in self._cloud.at(record.key)) and self._mode is not DeleteMode.MIRROR:
             return False
-        strangers = [one for one in self._cloud.below(record.key) if not one.owned or self._is_frozen(one.path)]
+        inside = self._cloud.below(record.key)
+        strangers = [one for one in inside if not one.owned or one.detached or self._is_frozen(one.path)]
         if any(self._is_left_out(one) for one in strangers):
             return False
         if self._mode is DeleteMode.MIRROR:

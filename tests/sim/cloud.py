@@ -31,7 +31,7 @@ class Knobs:
     """Whether a create or move onto a name that exists is refused; else there are two records then."""
     patch_keeps: bool = False
     """Whether a record still shows its old content as completed until the new one is there."""
-    names_kept: Callable[[str], str] = lambda name: name
+    names_kept: Callable[[str], str] = field(default=lambda name: name, repr=False)
     never_completes: set[str] = field(default_factory=set)
 
 
@@ -81,7 +81,9 @@ class Cloud:
         self.records: dict[str, Record] = {}
         self.completed: Callable[[Record], None] = lambda _: None
         """Told of every record whose uploaded content became visible."""
-        self.removed: Callable[[list[Record], bool], None] = lambda _, ours: None
+        self.made_on_the_way: Callable[[Record], None] = lambda _: None
+        """Told of every directory that came into being because the job put something into it."""
+        self.removed: Callable[[list[Record], bool], None] = lambda _records, _ours: None
         """Told of the records that a deletion takes, before it does."""
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count(1)
@@ -187,7 +189,9 @@ class Cloud:
 
     def _make_parents(self, key: bytes, missing: list[bytes] | None, *, ours: bool) -> None:
         for parent in self.missing_parents(key) if missing is None else missing:
-            self._add(parent, Kind.DIRECTORY, Status.COMPLETED, ours=ours)
+            record = self._add(parent, Kind.DIRECTORY, Status.COMPLETED, ours=ours)
+            if ours:
+                self.made_on_the_way(record)
 
     def _add(self, key: bytes, kind: Kind, status: Status, *, ours: bool) -> Record:
         visible_s = self.chaos.clock.now_s + self.knobs.lag_s
@@ -207,18 +211,25 @@ class Cloud:
     def _move_children(self, old: Record, new: Record, *, ours: bool) -> None:
         """One child after the other, as a job of the server's; the old record is there until the last one went."""
         children = sorted(self.below(old.key), key=lambda record: (record.kind, record.key))
-        if not children or not new.there:
-            del self.records[old.id]
-            return
-        child = children[0]
-        key = new.key + child.key[len(old.key) :]
+
+        def move_next() -> None:
+            if not children or not new.there:
+                self._drop(old)
+                return
+            child = children.pop(0)
+            if child.there:
+                self._move_child(child, new.key + child.key[len(old.key) :], ours=ours)
+            self._later(self.knobs.child_move_s, move_next)
+
+        move_next()
+
+    def _move_child(self, child: Record, key: bytes, *, ours: bool) -> None:
         twins = self.at(key)
         if child.kind == Kind.DIRECTORY and twins:
             child.status = Status.LEAVING
         else:
             self._moved(child, key, ours=ours).colliding = bool(twins)
         self._linger(child)
-        self._later(self.knobs.child_move_s, lambda: self._move_children(old, new, ours=ours))
 
     def _linger(self, record: Record) -> None:
         self._later(self.knobs.linger_s, lambda: self._drop(record))

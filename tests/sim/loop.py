@@ -55,7 +55,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._clock.now_s
 
     def run_in_executor(
-        self, executor: Executor | None, func: Callable[[Unpack[Arguments]], Returned], *args: Unpack[Arguments]
+        self, executor: Executor | None, func: Callable[[Unpack[Arguments]], Returned], *args: *Arguments
     ) -> asyncio.Future[Returned]:
         assert executor is None, "only the default executor is simulated"
         future: asyncio.Future[Returned] = self.create_future()

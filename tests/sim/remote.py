@@ -48,6 +48,8 @@ class MemoryRemote:
         """Every operation asked for, in order, such as `create a/b`."""
         self.broken: dict[str, Exception] = {}
         """Operations that fail for ever, by what `calls` would call them."""
+        self.at_call: dict[str, Callable[[], None]] = {}
+        """What is to happen, once, when an operation is asked for."""
         self.listed = 0
         """The step at which the last complete listing of anything was begun."""
         self.violations: list[str] = []
@@ -185,6 +187,8 @@ class MemoryRemote:
     def _operation(self, call: str, *, at: str | None = None) -> Iterator[None]:
         self.calls.append(call)
         self._chaos.note(f"-> {call}")
+        if (act := self.at_call.pop(call, None)) is not None:
+            act()
         if call in self.broken:
             raise self.broken[call]
         self._enter()

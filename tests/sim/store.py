@@ -1,4 +1,4 @@
-"""`ports.Store` in memory: what was written before a crash is there after it, in the order in which it was asked for."""
+"""`ports.Store` in memory: what was committed before a crash is there after it, in the order of the asking."""
 
 from __future__ import annotations
 

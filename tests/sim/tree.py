@@ -151,7 +151,8 @@ class MemoryTree:
 
     def children(self, directory: str) -> list[str]:
         prefix = f"{directory}/" if directory else ""
-        return [path[len(prefix) :] for path in self.nodes if path.startswith(prefix) and "/" not in path[len(prefix) :]]
+        names = [path[len(prefix) :] for path in self.nodes if path.startswith(prefix)]
+        return [name for name in names if "/" not in name]
 
     def below(self, directory: str) -> list[str]:
         return [path for path in self.nodes if path.startswith(f"{directory}/")]

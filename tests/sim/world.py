@@ -79,6 +79,9 @@ class World:
         self.cloud = Cloud(self.chaos, knobs or Knobs())
         self.store = MemoryStore(self.chaos)
         self.stop = Stop()
+        self.broken: dict[str, Exception] = {}
+        """Operations that fail for ever, by what `Run.calls` calls them."""
+        self._at_call: dict[str, Callable[[], None]] = {}
         self.checks = Checks(self.chaos, self.tree, self.cloud, self.store)
 
     def wait(self, seconds: float = 60.0) -> None:
@@ -124,6 +127,13 @@ class World:
         self.store.lose()
         self.checks.state_lost()
 
+    def at_call(self, call: str, act: Callable[[], None]) -> None:
+        """Do something once, when an operation is asked for."""
+        self._at_call[call] = act
+
+    def request_stop(self, signal: int) -> None:
+        self.stop.request(signal)
+
     def cancel(self) -> None:
         self._cancel()
 
@@ -135,6 +145,7 @@ class World:
         self.stop = Stop()
         slots = Slots(settings.workers)
         remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=settings.workers)
+        remote.broken, remote.at_call = self.broken, self._at_call
         telemetry = Recorder()
         filters = Filter(exclude=settings.exclude)
         self.tree.filters = filters

@@ -1,0 +1,84 @@
+"""A path that waits for its next try does not keep the others from going on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from syncd.engine.slots import Slots
+from tests.sim.loop import Clock, Deadlock, VirtualLoop
+
+
+def run(main: Coroutine[Any, Any, None]) -> Clock:
+    clock = Clock(0.0)
+    loop = VirtualLoop(clock)
+    try:
+        loop.run_until_complete(main)
+    finally:
+        loop.close()
+    return clock
+
+
+def test_a_sleeping_task_frees_its_slot_and_takes_one_again() -> None:
+    order: list[str] = []
+
+    async def sleeper(slots: Slots) -> None:
+        async with slots:
+            order.append("first try")
+            await slots.sleep(10)
+            order.append("second try")
+
+    async def other(slots: Slots) -> None:
+        async with slots:
+            order.append("other begins")
+            await asyncio.sleep(15)
+            order.append("other ends")
+
+    async def main() -> None:
+        slots = Slots(1)
+        await asyncio.gather(sleeper(slots), other(slots))
+
+    assert run(main()).now_s == pytest.approx(15)
+    assert order == ["first try", "other begins", "other ends", "second try"]
+
+
+def test_a_task_cancelled_while_it_sleeps_gives_back_no_slot_it_does_not_hold() -> None:
+    async def sleeper(slots: Slots) -> None:
+        async with slots:
+            await slots.sleep(10)
+
+    async def holder(slots: Slots, running: list[int]) -> None:
+        async with slots:
+            running.append(1)
+            assert len(running) == 1
+            await asyncio.sleep(1)
+            running.pop()
+
+    async def main() -> None:
+        slots = Slots(1)
+        task = asyncio.ensure_future(sleeper(slots))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        running: list[int] = []
+        await asyncio.gather(*(holder(slots, running) for _ in range(3)))
+
+    assert run(main()).now_s == pytest.approx(4)
+
+
+def test_outside_of_a_slot_it_only_sleeps() -> None:
+    async def main() -> None:
+        await Slots(1).sleep(7)
+
+    assert run(main()).now_s == pytest.approx(7)
+
+
+def test_the_loop_says_so_when_everything_waits_for_nothing() -> None:
+    async def main() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(Deadlock):
+        run(main())

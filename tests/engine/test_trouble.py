@@ -1,0 +1,247 @@
+"""What a run does when something is in its way: failures, other people, crashes of the remote, an order to stop."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncd.core.model import DeleteMode, Status, Sync
+from syncd.core.paths import key_of
+from syncd.errors import Rejected, RemoteDead, Transient, Unauthorized
+from tests.engine.test_mirroring import synced
+from tests.sim.cloud import Knobs
+from tests.sim.world import Settings, World
+
+
+@pytest.mark.parametrize("error", [Rejected("no"), Transient("kept failing")])
+def test_one_path_that_fails_does_not_stop_the_others(error: Exception) -> None:
+    world = World()
+    for name in "abcde":
+        world.tree.write(name, name)
+    world.broken["create c"] = error
+    run = world.run()
+    assert (run.exit, run.failed, run.report.created) == (1, ["c"], 4)
+    world.broken.clear()
+    assert world.clean_run().changes == ["create c"]
+
+
+@pytest.mark.parametrize("error", [Unauthorized("401"), RemoteDead("two minutes")])
+def test_what_was_done_before_a_halt_is_recorded(error: Exception) -> None:
+    world = World(settings=Settings(workers=1), knobs=Knobs(completion_s=0.0))
+    for name in "abcde":
+        world.tree.write(name, name)
+    world.broken["create d"] = error
+    run = world.run()
+    assert run.error is error
+    assert run.report.created == 3
+    assert [world.store.baseline[key_of(name)].sync for name in "abc"] == [Sync.UPLOADED] * 3
+    world.broken.clear()
+    assert world.clean_run().changes == ["create d", "create e"]
+
+
+def test_a_record_that_the_remote_names_otherwise_is_taken_back() -> None:
+    world = World(knobs=Knobs(names_kept=str.strip))
+    world.tree.write("a ", "1")
+    run = world.run()
+    assert (run.exit, run.failed) == (1, ["a "])
+    world.wait()
+    assert world.cloud.records == {}
+
+
+def test_a_record_that_was_there_under_the_name_is_not_taken_back() -> None:
+    world = World(knobs=Knobs(names_kept=str.strip))
+    world.cloud.put("a", "somebody else's")
+    world.tree.write("a ", "1")
+    run = world.run()
+    assert (run.exit, run.failed) == (1, ["a "])
+    assert world.cloud.files() == {"a": b"somebody else's"}
+
+
+def test_a_record_that_cannot_be_taken_back_fails_its_path_only() -> None:
+    world = World(knobs=Knobs(names_kept=str.strip))
+    world.tree.write("a ", "1")
+    world.tree.write("b", "1")
+    world.broken["delete a"] = Transient("kept failing")
+    run = world.run()
+    assert (run.exit, run.failed) == (1, ["a "])
+    assert world.cloud.files() == {"b": b"1"}
+
+
+def test_a_record_that_never_completes_is_uploaded_anew_by_the_next_run() -> None:
+    world = World(knobs=Knobs(never_completes={"a"}))
+    world.tree.write("a", "1")
+    world.tree.write("b", "22")
+    run = world.run()
+    assert (run.exit, run.failed) == (1, ["a"])
+    assert world.store.baseline[b"a"].sync == Sync.CLAIMED
+    assert world.store.baseline[b"b"].sync == Sync.SYNCED
+    world.cloud.knobs.never_completes.clear()
+    again = world.clean_run()
+    assert (again.exit, again.changes) == (0, ["replace a"])
+
+
+def test_nothing_that_an_incomplete_upload_replaces_is_deleted() -> None:
+    world = synced("a.txt", "b")
+    world.tree.rename("a.txt", "a.bin")
+    world.cloud.knobs.never_completes.add("a.bin")
+    run = world.clean_run()
+    assert (run.exit, run.failed, run.changes) == (1, ["a.bin"], ["create a.bin"])
+    assert "a.txt" in world.cloud.files()
+    world.cloud.knobs.never_completes.clear()
+    assert world.clean_run().changes == ["replace a.bin", "delete a.txt"]
+
+
+def test_nothing_that_a_failed_upload_replaces_is_deleted() -> None:
+    world = synced("a.txt", "b", "c")
+    world.tree.rename("a.txt", "a.bin")
+    world.tree.remove("c")
+    world.broken["create a.bin"] = Rejected("no")
+    run = world.clean_run()
+    assert (run.exit, run.changes) == (1, ["create a.bin", "delete c"])
+
+
+def test_content_that_somebody_overwrote_at_once_is_sent_again_before_anything_is_deleted() -> None:
+    world = synced("a.txt", "b")
+    world.tree.rename("a.txt", "a.bin")
+    world.chaos.on["get"] = lambda: _overwrite(world)
+    run = world.clean_run()
+    assert run.exit == 0
+    assert run.changes == ["create a.bin", "replace a.bin", "delete a.txt"]
+
+
+def _overwrite(world: World) -> None:
+    world.cloud.put("a.bin", "somebody else's")
+
+
+def test_a_stranger_in_a_directory_keeps_it_and_the_files_go_one_by_one() -> None:
+    world = synced("d/a", "d/e/b", "c")
+    world.tree.remove("d")
+    world.chaos.on["exists d"] = lambda: None
+    world.at_call("entries d", lambda: _add(world, "d/stranger"))
+    run = world.clean_run()
+    assert run.exit == 0
+    assert world.cloud.files() == {"c": b"content of c", "d/stranger": b"theirs"}
+    assert "delete d" not in run.changes
+    assert world.clean_run().changes == []
+
+
+def test_a_stranger_in_a_directory_that_must_make_way_fails_the_path() -> None:
+    world = synced("d/a", "c")
+    world.tree.remove("d")
+    world.tree.write("d", "a file")
+    world.at_call("entries d", lambda: _add(world, "d/stranger"))
+    run = world.clean_run()
+    assert (run.exit, run.failed) == (1, ["d"])
+    assert "d/stranger" in world.cloud.files()
+
+
+def test_a_stranger_in_a_renamed_directory_stays_and_the_files_move_one_by_one() -> None:
+    world = synced("old/a", "old/b", "c")
+    world.tree.rename("old", "new")
+    world.at_call("entries old", lambda: _add(world, "old/stranger"))
+    run = world.clean_run()
+    assert run.exit == 0
+    assert sorted(run.changes) == ["move old/a -> new/a", "move old/b -> new/b"]
+    assert world.cloud.files() == {**world.tree.files(), "old/stranger": b"theirs"}
+
+
+def _add(world: World, path: str) -> None:
+    world.cloud.put(path, "theirs")
+
+
+def test_a_file_that_came_back_before_its_deletion_is_not_deleted() -> None:
+    world = synced("a", "b")
+    world.tree.remove("a")
+    world.chaos.on["exists a"] = lambda: world.tree.write("a", "content of a")
+    run = world.clean_run()
+    assert (run.exit, run.changes) == (0, [])
+    assert world.cloud.files() == world.tree.files()
+
+
+def test_a_file_that_somebody_put_at_a_new_path_is_not_taken_for_the_jobs_own() -> None:
+    world = World(settings=Settings(workers=1))
+    world.tree.write("d/a", "x" * 100)
+    world.chaos.on["read d/a"] = lambda: _add(world, "d/a")
+    world.at_call("create d/a", lambda: world.tree.remove("d"))
+    run = world.run()
+    assert world.cloud.files() == {"d/a": b"theirs"}
+    assert [change for change in run.changes if change.startswith("delete")] == []
+
+
+def test_a_drifted_file_is_not_deleted_because_the_local_one_went() -> None:
+    world = synced("a", "b")
+    world.tree.remove("a")
+    _add(world, "a")
+    run = world.clean_run()
+    assert (run.exit, run.changes, run.report.drifted[0].path) == (0, [], "a")
+    assert world.clean_run().report.drifted == []
+
+
+def test_somebody_elses_file_whose_overwriting_was_cut_short_is_not_removed() -> None:
+    world = World()
+    _add(world, "a")
+    world.tree.write("a", "ours")
+    world.at_call("replace a", lambda: world.chaos.on.update({"upload": world.chaos.crash}))
+    assert world.run().crashed
+    world.tree.remove("a")
+    run = world.clean_run()
+    assert run.changes == []
+    assert world.cloud.at(b"a")[0].status == Status.PENDING
+
+
+def test_an_unfinished_upload_is_known_until_it_is_removed() -> None:
+    world = World(settings=Settings(workers=1))
+    world.tree.write("a", "1")
+    world.chaos.on["upload"] = world.chaos.crash
+    assert world.run().crashed
+    world.tree.remove("a")
+    world.broken["delete a"] = Transient("kept failing")
+    world.clean_run()
+    assert b"a" in world.store.baseline
+    world.broken.clear()
+    assert world.clean_run().changes == ["delete a"]
+    assert (world.cloud.pending(), world.store.baseline) == ([], {})
+
+
+def test_a_stop_lets_what_is_in_flight_finish_and_begins_nothing_more() -> None:
+    world = World(settings=Settings(workers=2))
+    for name in "abcdef":
+        world.tree.write(name, name)
+    world.chaos.on["post"] = lambda: world.request_stop(15)
+    run = world.run()
+    assert run.changes == ["create a", "create b"]
+    assert {path_row.sync for path_row in world.store.baseline.values()} == {Sync.UPLOADED}
+    again = world.clean_run()
+    assert (again.exit, len(again.changes)) == (0, 4)
+
+
+def test_a_stop_before_the_deletions_deletes_nothing() -> None:
+    world = synced("a", "b")
+    world.tree.remove("a")
+    world.tree.write("c", "1")
+    world.chaos.on["upload"] = lambda: world.request_stop(2)
+    assert world.clean_run().changes == ["create c"]
+    assert world.clean_run().changes == ["delete a"]
+
+
+def test_an_incomplete_listing_licenses_nothing() -> None:
+    world = synced("a", "b", settings=Settings(delete=DeleteMode.MIRROR))
+    world.tree.remove("a")
+    world.broken["entries "] = Transient("a page was lost")
+    run = world.clean_run()
+    assert isinstance(run.error, Transient)
+    assert run.changes == []
+
+
+def test_one_look_that_keeps_failing_does_not_end_the_run() -> None:
+    world = synced("b")
+    world.tree.write("a", "1")
+    world.tree.remove("b")
+    world.chaos.on["upload"] = lambda: _break_looks(world)
+    run = world.clean_run()
+    assert (run.exit, run.failed) == (1, ["a"])
+    assert run.changes == ["create a", "delete b"]
+
+
+def _break_looks(world: World) -> None:
+    record = world.cloud.at(b"a")[0]
+    world.broken[f"get {record.id.lstrip('0')}"] = Transient("kept failing")
