@@ -14,13 +14,11 @@ from typing import NoReturn
 import click
 
 from syncd import __version__
-from syncd.cli import arguments, commands
+from syncd.cli import arguments, commands, control
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
-LATER = frozenset(
-    {"apply", "approve", "check", "history", "pause", "pull", "rescan", "restore", "resume", "status", "wait", "why"}
-)
+LATER = frozenset({"apply", "check", "history", "pull", "restore", "why"})
 """Commands that are promised and not built."""
 
 _EXIT_HELP = """\b
@@ -163,6 +161,7 @@ COMMANDS = {
         help="Print the effective configuration and where each value comes from, secrets masked.",
         params=[arguments.JSON, *arguments.JOB, *arguments.COMMON],
     ),
+    **control.COMMANDS,
     "init": click.Command(
         "init",
         callback=commands.init,
