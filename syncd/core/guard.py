@@ -49,7 +49,7 @@ class Guard:
             percent = self.max_delete.percent or 0.0
             limit = max(percent * self.known / 100, PERCENTAGE_BITES_FROM - 1)
             said = f"max_delete = {percent:g}% of {self.known} known files"
-        return f"{deletions} deletions are more than {said}" if deletions > limit else None
+        return f"{deletions} to delete, more than {said}" if deletions > limit else None
 
 
 DOUBTED = 0

@@ -178,7 +178,7 @@ class Reconcile:
         done = report.created + report.replaced + report.moved
         report.unchanged = max(decision.view.census.local - done - failed_files, 0)
         if plan.held_because is not None:
-            self._notice(f"{plan.held} deletions are held: {plan.held_because}")
+            self._notice(f"deletions are held: {plan.held_because}")
         if plan.skipped and not decision.view.census.local:
             self._notice(
                 f"everything in the source was skipped ({len(plan.skipped)} entries, {plan.skipped[0].reason})"
