@@ -202,6 +202,19 @@ def test_an_unfinished_upload_is_known_until_it_is_removed() -> None:
     assert (world.cloud.pending(), world.store.baseline) == ([], {})
 
 
+@pytest.mark.parametrize("path", ["a", "d"])
+def test_what_a_move_brought_before_a_crash_is_known_to_be_the_jobs(path: str) -> None:
+    world = synced("a", "d/b", "d/e/c")
+    world.tree.rename(path, "new")
+    world.chaos.on["move done"] = world.chaos.crash
+    assert world.run().crashed
+    world.wait()
+    world.tree.remove("new")
+    assert world.clean_run().exit == 0
+    assert world.cloud.files() == world.tree.files()
+    assert "new" not in world.cloud.directories()
+
+
 def test_a_stop_lets_what_is_in_flight_finish_and_begins_nothing_more() -> None:
     world = World(settings=Settings(workers=2))
     for name in "abcdef":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from syncd.core.filters import Filter
 from syncd.core.model import BaselineEntry, DeleteMode, JobReport, Kind, Status, Sync
-from syncd.core.paths import ancestors_of, key_of, path_of
+from syncd.core.paths import ancestors_of, is_below, key_of, path_of
 from tests.sim.chaos import Chaos
 from tests.sim.cloud import Cloud, Record
 from tests.sim.remote import MemoryRemote
@@ -95,7 +95,7 @@ class Checks:
 
     def _complaint(self, record: Record, going: set[int]) -> str | None:
         twins = [one for one in self._cloud.at(record.key) if id(one) not in going]
-        if record.changed > self._remote.listed:
+        if record.changed > self._looked_at(record):
             return None  # the gap between the last look and the deletion, which cannot be closed
         if self._is_frozen(record.path):
             return "nothing is known about it locally"
@@ -104,15 +104,27 @@ class Checks:
         if twins:
             ours = record.made_by_us or record.owned or record.status == Status.PENDING
             return None if ours or self._mode is DeleteMode.MIRROR else "a stranger's twin"
-        if record.made_by_us and (record.status == Status.PENDING or self._is_taken_back(record)):
+        if self._is_claimed(record) or self._is_taken_back(record):
+            return None
+        if record.made_by_us and record.status == Status.PENDING:
             return None
         if record.kind == Kind.FILE:
             self.deleted_files += 1
         return self._wrong_mode(record) or self._still_local(record)
 
+    def _looked_at(self, record: Record) -> int:
+        """The step of the last listing that it was, or would have been, in."""
+        listed = self._remote.listed
+        return max((step for path, step in listed if is_below(record.key, key_of(path))), default=0)
+
+    def _is_claimed(self, record: Record) -> bool:
+        """Whether it may be what an upload of the job's own has made, as far as the job can know."""
+        row = self._store.baseline.get(record.key)
+        return row is not None and row.claim is not None and row.id == "" and record.status == Status.PENDING
+
     def _is_taken_back(self, record: Record) -> bool:
         """Whether the run made it and the remote gave it another name than was asked for."""
-        return record.made > self._chaos.begun and record.renamed
+        return record.made_by_us and record.made > self._chaos.begun and record.renamed
 
     def _wrong_mode(self, record: Record) -> str | None:
         if self._mode is DeleteMode.NEVER:
@@ -246,7 +258,8 @@ class Checks:
     def _matters(self, row: BaselineEntry) -> bool:
         """Whether anything follows from a row that is not settled."""
         node = self._tree.nodes.get(path_of(row.key))
-        if self._is_frozen(path_of(row.key)):
+        cut_short = any(not one.owned and one.status == Status.PENDING for one in self._cloud.at(row.key))
+        if self._is_frozen(path_of(row.key)) or cut_short:
             return False
         return self._mode is not DeleteMode.NEVER if node is None else node.kind == row.kind
 
