@@ -73,12 +73,13 @@ class Upload(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """`in_the_way`: something else takes its place."""
+    """`in_the_way`: something else takes its place. `also`: further records of the same path."""
 
     remote: RemoteEntry
     base: BaselineEntry | None
     in_the_way: bool
     reason: str
+    also: tuple[RemoteEntry, ...] = ()
 
 
 @dataclass(slots=True)
@@ -86,6 +87,8 @@ class Findings:
     """The differences sorted by what they ask for."""
 
     uploads: dict[bytes, Upload] = field(default_factory=dict)
+    refused: list[LocalEntry] = field(default_factory=list)
+    """Local files that the remote cannot have."""
     directories: dict[bytes, RemoteEntry | None] = field(default_factory=dict)
     """Local directories that the remote lacks, with the file that is in their place."""
     gone: dict[bytes, Removal] = field(default_factory=dict)
@@ -113,29 +116,31 @@ FAILED = {
 def classify(differences: Iterable[Difference], facts: Facts) -> Findings:
     findings = Findings()
     for difference in differences:
-        if difference.surplus:
-            _surplus(difference, facts, findings)
         local = difference.local
         if local is None:
             _absent(difference, facts, findings)
         elif local.kind == Kind.FILE:
             _file(difference, local, facts, findings)
         elif local.kind == Kind.DIRECTORY:
-            _directory(difference, local, facts.policy, findings)
+            _directory(difference, local, facts, findings)
         elif (skip := SKIPPED.get(Kind(local.kind))) is not None:
             findings.skipped.append(Skip(path_of(local.key), skip))
         else:
             action, error = FAILED[Kind(local.kind)]
             findings.problems.append(Problem(path_of(local.key), action, error))
+        if difference.surplus:
+            _surplus(difference, facts, findings)
     return findings
 
 
 def left_out(differences: Iterable[Difference], filters: Filter) -> frozenset[bytes]:
-    """The paths that only the remote has and that the filters do not let in: not looked at, whatever is there."""
+    """The paths that only the remote has, or has as another kind, and that the filters do not let in as what it has."""
     return frozenset(
         one.key
         for one in differences
-        if one.local is None and one.remote is not None and is_left_out(one.key, one, filters)
+        if one.remote is not None
+        and (one.local is None or one.local.kind != one.remote.kind)
+        and is_left_out(one.key, one, filters)
     )
 
 
@@ -176,9 +181,10 @@ def must_be_compared(difference: Difference) -> bool:
 def refusal(local: LocalEntry, capabilities: Capabilities) -> str | None:
     """Why the remote cannot have this entry; None if it can."""
     path = path_of(local.key)
-    directory, _, name = path.rpartition("/")
-    if len(name) > capabilities.max_name_chars:
-        return f"the name has {len(name)} characters, the remote takes {capabilities.max_name_chars}"
+    directory = path.rpartition("/")[0]
+    longest = max(map(len, path.split("/"))) if len(path) > capabilities.max_name_chars else 0
+    if longest > capabilities.max_name_chars:
+        return f"a name in its path has {longest} characters, the remote takes {capabilities.max_name_chars}"
     if len(directory) > capabilities.max_directory_chars:
         limit = capabilities.max_directory_chars
         return f"the directory's path has {len(directory)} characters, the remote takes {limit}"
@@ -192,11 +198,12 @@ def _file(difference: Difference, local: LocalEntry, facts: Facts, findings: Fin
     refused = refusal(local, facts.policy.capabilities)
     if refused is not None:
         findings.problems.append(Problem(path_of(key), "create", refused))
+        findings.refused.append(local)
     elif remote is None:
         _missing_file(local, base, findings)
     elif remote.kind == Kind.DIRECTORY:
         findings.uploads[key] = Upload(local, remote, base, "a file now, no longer a directory")
-        if _may_make_way(remote, base, facts.policy):
+        if _may_make_way(remote, base, facts):
             findings.gone[key] = Removal(remote, base, True, "a file takes its place")
         else:
             findings.stays.add(key)
@@ -225,7 +232,9 @@ def _compared_file(
     checksum = known_checksum(difference, facts.checksums)
     if checksum is not None and _has_content(remote, checksum, base):
         read = facts.checksums.get(local.key)
-        findings.adopted.append(_equal(read.entry if read is not None else local, checksum, remote))
+        row = _equal(read.entry if read is not None else local, checksum, remote)
+        if row != base:
+            findings.adopted.append(row)
         return
     reason = "the content changed"
     if is_drifted(remote, base):
@@ -258,31 +267,31 @@ def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
     return not has_known_content(remote, base)
 
 
-def _directory(difference: Difference, local: LocalEntry, policy: Policy, findings: Findings) -> None:
+def _directory(difference: Difference, local: LocalEntry, facts: Facts, findings: Findings) -> None:
     key, _, remote, base, _ = difference
-    if not policy.capabilities.directories:
+    if not facts.policy.capabilities.directories:
         return
-    refused = refusal(local, policy.capabilities)
+    refused = refusal(local, facts.policy.capabilities)
     if refused is not None:
         findings.problems.append(Problem(path_of(key), "mkdir", refused))
     elif remote is None:
         findings.directories[key] = None
     elif remote.kind == Kind.FILE:
-        _file_in_the_way(remote, base, policy, findings)
+        _file_in_the_way(remote, base, facts, findings)
     elif base is None or base.kind != Kind.DIRECTORY or base.id != remote.id:
         sync = Sync.SYNCED if _is_own_directory(remote, base) else Sync.ADOPTED
         findings.adopted.append(BaselineEntry(key, Kind.DIRECTORY, 0, 0, 0, local.inode, None, remote.id, sync, None))
 
 
-def _file_in_the_way(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy, findings: Findings) -> None:
+def _file_in_the_way(remote: RemoteEntry, base: BaselineEntry | None, facts: Facts, findings: Findings) -> None:
     """A remote file where the source has a directory."""
     key = remote.key
-    if _is_unfinished(remote, base) and policy.delete is not DeleteMode.NEVER:
+    if _is_unfinished(remote, base) and facts.policy.delete is not DeleteMode.NEVER:
         findings.directories[key] = None
         findings.leftovers.append((remote, UNFINISHED))
         return
     findings.directories[key] = remote
-    if _may_make_way(remote, base, policy):
+    if _may_make_way(remote, base, facts):
         findings.gone[key] = Removal(remote, base, True, "a directory takes its place")
     else:
         findings.stays.add(key)
@@ -332,8 +341,11 @@ def may_go(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy) -> b
     return _is_own_directory(remote, base) if remote.kind == Kind.DIRECTORY else not is_drifted(remote, base)
 
 
-def _may_make_way(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy) -> bool:
+def _may_make_way(remote: RemoteEntry, base: BaselineEntry | None, facts: Facts) -> bool:
     """Whether a record may go for what takes its place: then a directory that was only adopted may, too."""
+    policy = facts.policy
+    if remote.key in facts.left_out:
+        return False
     if remote.kind == Kind.DIRECTORY and policy.delete is DeleteMode.TRACKED:
         return base is not None and base.kind == Kind.DIRECTORY and base.id in ("", remote.id)
     return may_go(remote, base, policy)
@@ -353,23 +365,38 @@ def _left_alone(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy,
 
 
 def _surplus(difference: Difference, facts: Facts, findings: Findings) -> None:
-    """Further records of one path: removed where they can only be this job's own, else left and counted.
-
-    Its own are those with the content that it put or began to put there, unfinished ones at a path that it knows, and
-    exact repeats of what the source has there.
-    """
-    remote, base = difference.remote, difference.base
-    ours = {base.checksum, base.claim} - {None, ""} if base is not None else set()
-    if base is not None or facts.policy.delete is not DeleteMode.NEVER:
-        in_sync = {known_checksum(difference, facts.checksums)} - {None}
-        ours |= in_sync & {remote.checksum if remote is not None else None}
+    """Further records of one path: this job's own are removed, others where all goes that the source lacks, else they
+    are left and counted."""
+    key = difference.key
+    others = []
     for record in difference.surplus:
-        is_own = record.checksum in ours or (record.status == Status.PENDING and base is not None)
-        if is_own and record.kind == Kind.FILE and difference.key not in facts.left_out:
+        if key not in facts.left_out and _is_own_repeat(record, difference, facts):
             findings.leftovers.append((record, "a repeated record of the same path"))
         else:
-            findings.stays.add(record.key)
-            findings.extra += record.kind == Kind.FILE
+            others.append(record)
+    removal = findings.gone.get(key)
+    is_gone = removal is not None and facts.policy.delete is DeleteMode.MIRROR
+    if removal is not None and is_gone and all(one.status == Status.COMPLETED for one in others):
+        findings.gone[key] = removal._replace(also=tuple(others))
+    elif others:
+        findings.stays.add(key)
+        findings.extra += sum(one.kind == Kind.FILE for one in others)
+
+
+def _is_own_repeat(record: RemoteEntry, difference: Difference, facts: Facts) -> bool:
+    """An unfinished record at a path that this job knows, or the same content as the record that stands for the path,
+    if that is what this job put or began to put there, or what the source has there."""
+    remote, base = difference.remote, difference.base
+    if record.kind != Kind.FILE or remote is None:
+        return False
+    if record.status == Status.PENDING:
+        return base is not None and base.kind == Kind.FILE
+    if record.checksum is None or record.checksum != remote.checksum:
+        return False
+    if base is not None and record.checksum in (base.checksum, base.claim):
+        return True
+    is_equal = record.checksum == known_checksum(difference, facts.checksums)
+    return is_equal and (base is not None or facts.policy.delete is not DeleteMode.NEVER)
 
 
 def occupied_parents(keys: Iterable[bytes]) -> set[bytes]:

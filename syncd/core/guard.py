@@ -33,6 +33,8 @@ class Guard:
     """Files known on the destination."""
     suspicion: str | None = None
     """Why no deletion of this run may be believed, whatever their number."""
+    done: int = 0
+    """Files that this run has deleted already, by a plan before this one."""
 
     def held(self, deletions: int) -> str | None:
         """Why this many deletions of files must be held; None if they may be done."""
@@ -47,9 +49,13 @@ class Guard:
             said = f"max_delete = {self.max_delete.count}"
         else:
             percent = self.max_delete.percent or 0.0
-            limit = max(percent * self.known / 100, PERCENTAGE_BITES_FROM - 1)
-            said = f"max_delete = {percent:g}% of {self.known} known files"
-        return f"{deletions} deletions are more than {said}" if deletions > limit else None
+            known = self.known + self.done
+            limit = max(percent * known / 100, PERCENTAGE_BITES_FROM - 1)
+            said = f"max_delete = {percent:g}% of {known} known files"
+        if deletions + self.done <= limit:
+            return None
+        before = f" after {self.done} before" if self.done else ""
+        return f"{deletions} to delete{before}, more than {said}"
 
 
 DOUBTED = 0

@@ -97,10 +97,24 @@ class _Draft:
         self.findings = classify(moves.rest, facts)
         for pair in self.pairs:
             del self.findings.gone[pair.source.key], self.findings.uploads[pair.local.key]
+        self._keep_what_is_refused()
         self.renewed = self._renewed()
-        self.deletions = sum(removal.remote.kind == Kind.FILE for removal in self.findings.gone.values())
+        self.deletions = sum(
+            record.kind == Kind.FILE
+            for removal in self.findings.gone.values()
+            for record in (removal.remote, *removal.also)
+        )
         while closed := self._closed():
             self._give_up(closed)
+
+    def _keep_what_is_refused(self) -> None:
+        """A file renamed to where the remote cannot have it stays there under its old name."""
+        inodes = {local.inode for local in self.findings.refused}
+        for key, removal in list(self.findings.gone.items()) if inodes else ():
+            base = removal.base
+            if base is not None and base.kind == Kind.FILE and base.inode in inodes and not removal.in_the_way:
+                del self.findings.gone[key]
+                self.findings.stays.add(key)
 
     def _renewed(self) -> dict[bytes, str]:
         """For each gone file the path where the same file, changed or with another content type, is uploaded now."""
@@ -111,7 +125,7 @@ class _Draft:
             if (read := self.facts.checksums.get(key)) is not None:
                 by_checksum[read.checksum] = path_of(key)
         renewed = {}
-        for key, (remote, base, _, _) in self.findings.gone.items():
+        for key, (remote, base, *_) in self.findings.gone.items():
             if remote.kind == Kind.FILE and base is not None:
                 path = by_checksum.get(base.checksum or "") or by_inode.get(base.inode)
                 if path is not None:
@@ -210,19 +224,24 @@ class _Draft:
         for key in keys:
             if whole is not None and is_below(key, whole):
                 continue
-            if gone[key].remote.kind == Kind.FILE:
-                found.append(self._delete(key, [key]))
-            elif key not in occupied:
+            members = [key]
+            if gone[key].remote.kind == Kind.DIRECTORY:
+                if key in occupied:
+                    continue
                 whole = key
-                found.append(self._delete(key, [key, *keys[slice_below(keys, key)]]))
+                members += keys[slice_below(keys, key)]
+            found += self._delete(key, members)
         return sorted(found, key=lambda one: one.path.count("/"), reverse=True)
 
-    def _delete(self, key: bytes, members: Sequence[bytes]) -> Delete:
-        """What is in the way cannot wait for what takes its place."""
-        remote, _, in_the_way, reason = self.findings.gone[key]
-        covers = tuple(self.findings.gone[one].remote for one in members if one != key)
+    def _delete(self, key: bytes, members: Sequence[bytes]) -> Iterable[Delete]:
+        """One call for each record of the path. What is in the way cannot wait for what takes its place."""
+        remote, _, in_the_way, reason, also = self.findings.gone[key]
+        inside = [self.findings.gone[one] for one in members if one != key]
+        covers = tuple(record for removal in inside for record in (removal.remote, *removal.also))
         after = () if in_the_way else tuple(self.renewed[one] for one in members if one in self.renewed)
-        return Delete(path_of(key), reason, remote, covers, after, in_the_way)
+        yield Delete(path_of(key), reason, remote, covers, after, in_the_way)
+        for record in also:
+            yield Delete(path_of(key), reason, record, (), after, in_the_way)
 
 
 def _directory_move(move: DirectoryMove) -> Move:

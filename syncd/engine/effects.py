@@ -22,7 +22,7 @@ from syncd.core.model import (
 from syncd.core.paths import is_below, key_of
 from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
-from syncd.engine.ledger import Ledger, claimed, made, uploaded
+from syncd.engine.ledger import Ledger, arriving, claimed, made, uploaded
 from syncd.errors import AlreadyExists, NotFound
 
 
@@ -63,19 +63,22 @@ class Effects:
         self._report.directories += 1
 
     async def move_file(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:
-        async with self._intending(_rows_of(parents)):
+        key, checksum = operation.local.key, operation.checksum
+        claim = claimed(key, checksum, size_bytes=operation.local.size)
+        async with self._intending([claim, *_rows_of(parents)]):
             record = await self._job.remote.move(operation.remote, operation.path)
         await self._ledger.record([], [key_of(operation.source)])
-        read = Fingerprint(operation.local, operation.checksum or "")
+        read = Fingerprint(operation.local, checksum or "")
         await self._confirmation.expect(uploaded(read, record), record)
         self._report.moved += operation.files
 
     async def move_directory(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:
         """The rows move with it; their ids are new and not known until the next look."""
-        async with self._intending(_rows_of(parents)):
-            record = await self._job.remote.move(operation.remote, operation.path)
         old, new = key_of(operation.source), key_of(operation.path)
         rows, gone = await asyncio.to_thread(self._rekeyed, old, new)
+        claims = [arriving(row) for row in rows]
+        async with self._intending([*claims, made(new), *_rows_of(parents)]):
+            record = await self._job.remote.move(operation.remote, operation.path)
         await self._ledger.record([*rows, made(new, record.id)], gone)
         await self._ledger.flush()
         self._report.moved += operation.files
@@ -84,8 +87,7 @@ class Effects:
     async def _intending(self, rows: Sequence[BaselineEntry]) -> AsyncIterator[None]:
         """Claim what is about to be made, and let go of it where the answer says that nothing was: what is at those
         paths then is somebody else's."""
-        if rows:
-            await self._ledger.claim(rows)
+        await self._ledger.claim(rows)
         try:
             yield
         except (AlreadyExists, NotFound):

@@ -64,6 +64,13 @@ def uploaded(read: Fingerprint, record: RemoteEntry) -> BaselineEntry:
     )
 
 
+def arriving(row: BaselineEntry) -> BaselineEntry:
+    """The row of what is about to come to its key by the move of its directory."""
+    if row.kind == Kind.DIRECTORY:
+        return row
+    return claimed(row.key, row.checksum, size_bytes=row.size)
+
+
 def made(key: bytes, record_id: str = "") -> BaselineEntry:
     """The row of a directory that syncd makes or has made."""
     return BaselineEntry(key, Kind.DIRECTORY, 0, 0, 0, 0, None, record_id, Sync.SYNCED, None)

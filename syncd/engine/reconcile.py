@@ -14,14 +14,17 @@ from syncd.core.diff import Difference
 from syncd.core.guard import Guard, Source, source_verdict, suspicion, to_remember
 from syncd.core.model import (
     BaselineEntry,
+    Create,
     Delete,
     DeleteMode,
     Drift,
     Fingerprint,
     JobReport,
     LocalEntry,
+    Move,
     Problem,
     RemoteEntry,
+    Replace,
 )
 from syncd.core.paths import path_of
 from syncd.core.plan import Plan, decide, to_be_read
@@ -32,6 +35,10 @@ from syncd.errors import LocalError, RenamedByRemote, SourceForeign
 
 MOST_ROUNDS = 8
 """A run looks again after directory moves and where the world moved on; what is still not done then has failed."""
+
+KEPT_CHANGING = (
+    "source or destination changed whenever they were looked at; what is not done yet is left to the next run"
+)
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 8.0
@@ -66,7 +73,7 @@ class Reconcile:
         decision = await self._decide()
         await decision.view.spool.aclose()
         self._note_drift(decision.plan.drifted)
-        self._conclude(decision, Outcome())
+        self._conclude(decision, Outcome(), done_before=0)
         return decision.plan
 
     async def run(self) -> JobReport:
@@ -80,15 +87,17 @@ class Reconcile:
     async def _rounds(self) -> None:
         for turn in range(1, MOST_ROUNDS + 1):
             decision = await self._decide()
+            done_before = self._files_done
             try:
                 outcome = await self._execute(decision)
             finally:
                 await decision.view.spool.aclose()
             self._note_drift(decision.plan.drifted)
-            last = not outcome.again or turn == MOST_ROUNDS
-            if last or self._job.stop.requested:
+            if outcome.again and turn == MOST_ROUNDS and not outcome.problems:
+                outcome.problems.append(Problem("", "look", KEPT_CHANGING))
+            if not outcome.again or turn == MOST_ROUNDS or self._job.stop.requested:
                 await self._remember(decision)
-                self._conclude(decision, outcome)
+                self._conclude(decision, outcome, done_before=done_before)
                 return
             if not decision.plan.directory_moves:
                 await asyncio.sleep(min(FIRST_PAUSE_S * 2**turn, LONGEST_PAUSE_S))
@@ -107,6 +116,7 @@ class Reconcile:
                 self._policy.max_delete,
                 known=max(view.census.known, view.census.remote) if mirrored else view.census.known,
                 suspicion=doubt,
+                done=self._report.deleted,
             )
             plan = await asyncio.to_thread(decide, known, checksums, self._policy, guard)
         except BaseException:
@@ -167,18 +177,22 @@ class Reconcile:
         if source is not None and source != known:
             await self._job.store.remember_source(source)
 
-    def _conclude(self, decision: Decision, outcome: Outcome) -> None:
-        """Put what the last plan found and left into the report."""
+    @property
+    def _files_done(self) -> int:
+        return self._report.created + self._report.replaced + self._report.moved
+
+    def _conclude(self, decision: Decision, outcome: Outcome, *, done_before: int) -> None:
+        """Put what the last plan found and left into the report. `done_before`: files done by the plans before it."""
         report, plan = self._report, decision.plan
         report.failed = [*plan.problems, *decision.failed, *outcome.problems]
         report.skipped = list(plan.skipped)
         report.held = plan.held
         report.extra = plan.extra
-        failed_files = sum(problem.action in ("create", "replace", "move", "read") for problem in report.failed)
-        done = report.created + report.replaced + report.moved
-        report.unchanged = max(decision.view.census.local - done - failed_files, 0)
+        hopeless = sum(problem.action in ("create", "move") for problem in plan.problems) + len(decision.failed)
+        differing = done_before + _files_arriving(plan) + hopeless
+        report.unchanged = max(decision.view.census.local - differing, 0)
         if plan.held_because is not None:
-            self._notice(f"{plan.held} deletions are held: {plan.held_because}")
+            self._notice(f"deletions are held: {plan.held_because}")
         if plan.skipped and not decision.view.census.local:
             self._notice(
                 f"everything in the source was skipped ({len(plan.skipped)} entries, {plan.skipped[0].reason})"
@@ -192,6 +206,11 @@ class Reconcile:
     def _notice(self, text: str) -> None:
         if text not in self._report.notices:
             self._report.notices.append(text)
+
+
+def _files_arriving(plan: Plan) -> int:
+    moved = sum(one.files for one in plan.operations if isinstance(one, Move))
+    return moved + sum(isinstance(one, Create | Replace) for one in plan.operations)
 
 
 def _was_there(view: View, record_id: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncd.core.model import DeleteMode, Status, Sync
+from syncd.core.model import DeleteMode, MaxDelete, Status, Sync
 from syncd.core.paths import key_of
 from syncd.errors import Rejected, RemoteDead, Transient, Unauthorized
 from tests.engine.test_mirroring import synced
@@ -157,6 +157,38 @@ def test_a_file_that_came_back_before_its_deletion_is_not_deleted() -> None:
     assert world.cloud.files() == world.tree.files()
 
 
+def test_the_delete_guard_counts_what_the_run_has_deleted_already() -> None:
+    world = synced(*"abcdef", settings=Settings(max_delete=MaxDelete(count=2), workers=1))
+    world.tree.remove("a")
+    world.tree.remove("b")
+
+    def exchange() -> None:
+        world.tree.write("b", "content of b")
+        world.tree.remove("c")
+        world.tree.remove("d")
+
+    world.chaos.on["exists b"] = exchange
+    run = world.clean_run()
+    assert (run.exit, run.changes, run.report.held) == (3, ["delete a"], 2)
+
+
+def test_a_file_that_comes_and_goes_with_every_look_is_said() -> None:
+    world = synced("a", "b")
+
+    def goes() -> None:
+        world.tree.remove("a")
+        world.chaos.on["exists a"] = comes
+
+    def comes() -> None:
+        world.tree.write("a", "content of a")
+        world.chaos.on["identity"] = goes
+
+    goes()
+    run = world.clean_run()
+    assert (run.exit, run.failed, run.changes) == (1, [""], [])
+    assert "changed whenever" in run.report.failed[0].error
+
+
 def test_a_file_that_somebody_put_at_a_new_path_is_not_taken_for_the_jobs_own() -> None:
     world = World(settings=Settings(workers=1))
     world.tree.write("d/a", "x" * 100)
@@ -202,6 +234,19 @@ def test_an_unfinished_upload_is_known_until_it_is_removed() -> None:
     assert (world.cloud.pending(), world.store.baseline) == ([], {})
 
 
+@pytest.mark.parametrize("path", ["a", "d"])
+def test_what_a_move_brought_before_a_crash_is_known_to_be_the_jobs(path: str) -> None:
+    world = synced("a", "d/b", "d/e/c")
+    world.tree.rename(path, "new")
+    world.chaos.on["move done"] = world.chaos.crash
+    assert world.run().crashed
+    world.wait()
+    world.tree.remove("new")
+    assert world.clean_run().exit == 0
+    assert world.cloud.files() == world.tree.files()
+    assert "new" not in world.cloud.directories()
+
+
 def test_a_stop_lets_what_is_in_flight_finish_and_begins_nothing_more() -> None:
     world = World(settings=Settings(workers=2))
     for name in "abcdef":
@@ -209,6 +254,7 @@ def test_a_stop_lets_what_is_in_flight_finish_and_begins_nothing_more() -> None:
     world.chaos.on["post"] = lambda: world.request_stop(15)
     run = world.run()
     assert run.changes == ["create a", "create b"]
+    assert (run.report.created, run.report.unchanged) == (2, 0)
     assert {path_row.sync for path_row in world.store.baseline.values()} == {Sync.UPLOADED}
     again = world.clean_run()
     assert (again.exit, len(again.changes)) == (0, 4)

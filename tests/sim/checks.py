@@ -7,8 +7,8 @@ a local path ever had, and at which step what was looked at.
 from __future__ import annotations
 
 from syncd.core.filters import Filter
-from syncd.core.model import BaselineEntry, DeleteMode, JobReport, Kind, Status, Sync
-from syncd.core.paths import ancestors_of, key_of, path_of
+from syncd.core.model import BaselineEntry, DeleteMode, JobReport, Kind, MaxDelete, Status, Sync
+from syncd.core.paths import ancestors_of, is_below, key_of, path_of
 from tests.sim.chaos import Chaos
 from tests.sim.cloud import Cloud, Record
 from tests.sim.remote import MemoryRemote
@@ -34,8 +34,9 @@ class Checks:
         cloud.made_on_the_way = self._made_on_the_way
         cloud.removed = self._removed
 
-    def begin(self, mode: DeleteMode, filters: Filter, remote: MemoryRemote) -> None:
+    def begin(self, mode: DeleteMode, max_delete: MaxDelete, filters: Filter, remote: MemoryRemote) -> None:
         self._mode = DeleteMode.NEVER if self._store.memory.rebuilt else mode
+        self._most = max_delete.count
         self._filters = filters
         self._remote = remote
         self.deleted_files = 0
@@ -50,7 +51,8 @@ class Checks:
             record.detached = True
 
     def check_report(self, report: JobReport) -> None:
-        if report.held and self.deleted_files:
+        allowed = self._most or 0
+        if report.held and self.deleted_files > allowed:
             self._violated(f"{report.held} deletions were held and {self.deleted_files} done")
         if report.exit != (3 if report.held else 1 if report.failed else 0):
             self._violated(f"exit {report.exit} of {report}")
@@ -62,6 +64,8 @@ class Checks:
         if record.data not in self._tree.versions[record.path]:
             self._violated(f"{record.path!r} was published with {record.data!r}, which it never was")
         self.check_twins(record)
+        # Taken for somebody else's by a run between the upload and this moment, it is not followed any more.
+        record.detached = record.detached or record.key not in self._store.baseline
 
     def _made_on_the_way(self, record: Record) -> None:
         """One that the job thought to be there still, under another id, it does not know to have made."""
@@ -95,7 +99,7 @@ class Checks:
 
     def _complaint(self, record: Record, going: set[int]) -> str | None:
         twins = [one for one in self._cloud.at(record.key) if id(one) not in going]
-        if record.changed > self._remote.listed:
+        if record.changed > self._looked_at(record):
             return None  # the gap between the last look and the deletion, which cannot be closed
         if self._is_frozen(record.path):
             return "nothing is known about it locally"
@@ -104,15 +108,29 @@ class Checks:
         if twins:
             ours = record.made_by_us or record.owned or record.status == Status.PENDING
             return None if ours or self._mode is DeleteMode.MIRROR else "a stranger's twin"
-        if record.made_by_us and (record.status == Status.PENDING or self._is_taken_back(record)):
+        if self._is_claimed(record) or self._is_taken_back(record):
+            return None
+        if record.made_by_us and record.status == Status.PENDING:
             return None
         if record.kind == Kind.FILE:
             self.deleted_files += 1
+            if self._most is not None and self.deleted_files > self._most:
+                return f"it is the {self.deleted_files}th, and {self._most} are allowed"
         return self._wrong_mode(record) or self._still_local(record)
+
+    def _looked_at(self, record: Record) -> int:
+        """The step of the last listing that it was, or would have been, in."""
+        listed = self._remote.listed
+        return max((step for path, step in listed if is_below(record.key, key_of(path))), default=0)
+
+    def _is_claimed(self, record: Record) -> bool:
+        """Whether it may be what an upload of the job's own has made, as far as the job can know."""
+        row = self._store.baseline.get(record.key)
+        return row is not None and row.claim is not None and row.id == "" and record.status == Status.PENDING
 
     def _is_taken_back(self, record: Record) -> bool:
         """Whether the run made it and the remote gave it another name than was asked for."""
-        return record.made > self._chaos.begun and record.renamed
+        return record.made_by_us and record.made > self._chaos.begun and record.renamed
 
     def _wrong_mode(self, record: Record) -> str | None:
         if self._mode is DeleteMode.NEVER:
@@ -246,7 +264,8 @@ class Checks:
     def _matters(self, row: BaselineEntry) -> bool:
         """Whether anything follows from a row that is not settled."""
         node = self._tree.nodes.get(path_of(row.key))
-        if self._is_frozen(path_of(row.key)):
+        cut_short = any(not one.owned and one.status == Status.PENDING for one in self._cloud.at(row.key))
+        if self._is_frozen(path_of(row.key)) or cut_short:
             return False
         return self._mode is not DeleteMode.NEVER if node is None else node.kind == row.kind
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
-from syncd.core.paths import key_of, parent_of, path_of
+from syncd.core.paths import key_of, path_of
 from syncd.engine.slots import Slots
 from syncd.errors import Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
 from syncd.ports import Content, Sink
@@ -50,8 +50,8 @@ class MemoryRemote:
         """Operations that fail for ever, by what `calls` would call them."""
         self.at_call: dict[str, Callable[[], None]] = {}
         """What is to happen, once, when an operation is asked for."""
-        self.listed = 0
-        """The step at which the last complete listing of anything was begun."""
+        self.listed: list[tuple[str, int]] = []
+        """Which directories were listed whole, and at which step each of that was begun."""
         self.violations: list[str] = []
 
     @property
@@ -69,7 +69,7 @@ class MemoryRemote:
             for start in range(0, len(found), PAGE):
                 await sink.add(found[start : start + PAGE])
                 await self._request("page", lambda: None)
-            self.listed = begun
+            self.listed.append((directory, begun))
 
     async def get(self, record_id: str) -> RemoteEntry | None:
         with self._operation(f"get {record_id.lstrip('0')}"):
@@ -106,7 +106,7 @@ class MemoryRemote:
             return moved.entry._replace(size=record.size, checksum=record.checksum)
 
     async def delete(self, record: RemoteEntry) -> None:
-        with self._operation(f"delete {path_of(record.key)}", at=path_of(record.key)):
+        with self._operation(f"delete {path_of(record.key)}", at=record.id):
             await self._request("delete", lambda: self._cloud.delete(record.id, ours=True))
             if record.kind == Kind.DIRECTORY:
                 await self._gone(record.id)
@@ -180,8 +180,10 @@ class MemoryRemote:
         self._active -= 1
         try:
             await self._slots.sleep(seconds)
-        finally:
-            self._enter()
+        except BaseException:
+            self._active += 1  # it ends without a slot
+            raise
+        self._enter()
 
     @contextmanager
     def _operation(self, call: str, *, at: str | None = None) -> Iterator[None]:
@@ -207,7 +209,3 @@ class MemoryRemote:
         self._active += 1
         if self._active > self._most:
             self.violations.append(f"{self._active} operations in flight, allowed are {self._most}")
-
-
-def parent_path(path: str) -> str:
-    return path_of(parent_of(key_of(path)))

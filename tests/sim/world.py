@@ -150,7 +150,7 @@ class World:
         filters = Filter(exclude=settings.exclude)
         self.tree.filters = filters
         self.store.reopen()
-        self.checks.begin(settings.delete, filters, remote)
+        self.checks.begin(settings.delete, settings.max_delete, filters, remote)
         policy = Policy(
             settings.delete,
             settings.max_delete,

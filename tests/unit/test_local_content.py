@@ -7,11 +7,9 @@ import hashlib
 import os
 import resource
 import struct
-import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -170,44 +168,37 @@ async def test_a_file_that_changed_before_it_is_streamed_again_is_not(
         await gathered(content)
 
 
-@contextmanager
-def touched_all_the_time(path: Path) -> Iterator[None]:
-    end, begun = threading.Event(), threading.Event()
+@pytest.fixture
+def written_meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Makes a file be written to at the very moment that a reading waits for the clock to move on."""
 
-    def touch() -> None:
-        while not end.is_set():
-            os.utime(path)
-            begun.set()
+    def write(path: Path) -> None:
+        monkeypatch.setattr("syncd.local.content.GRAIN_NS", COARSE_GRAIN_NS)
+        monkeypatch.setattr("syncd.local.content.time.sleep", lambda _: os.utime(path))
+        os.utime(path)
 
-    thread = threading.Thread(target=touch)
-    thread.start()
-    begun.wait()
-    try:
-        yield
-    finally:
-        end.set()
-        thread.join()
+    return write
 
 
-async def test_a_large_file_that_is_being_written_is_not_begun(big: tuple[Tree, Path, bytes]) -> None:
+async def test_a_large_file_that_is_being_written_is_not_begun(
+    big: tuple[Tree, Path, bytes], written_meanwhile: Callable[[Path], None]
+) -> None:
     tree, path, _ = big
     entry = entry_of(tree, "big")
-    with touched_all_the_time(path), pytest.raises(SourceChanged):
+    written_meanwhile(path)
+    with pytest.raises(SourceChanged):
         await tree.read(entry)
 
 
 async def test_a_small_file_that_is_being_written_is_published_only_as_something_that_proves_nothing(
-    tmp_path: Path,
+    tmp_path: Path, written_meanwhile: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"same")
     tree = Tree(tmp_path)
     entry = entry_of(tree, "a")
-    with touched_all_the_time(path):
-        try:
-            content = await tree.read(entry)
-        except SourceChanged:
-            return
+    written_meanwhile(path)
+    content = await tree.read(entry)
     assert content.data == b"same"
     assert content.fingerprint.entry.mtime_ns == UNTRUSTED
 

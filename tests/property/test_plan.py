@@ -1,0 +1,195 @@
+"""What holds of every plan, over worlds made by random edit scripts."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncd.core.classify import refusal
+from syncd.core.model import Create, Delete, DeleteMode, Kind, MakeDirectory, MaxDelete, Move, Replace, Status
+from syncd.core.paths import key_of, path_of
+from tests.property.disk import parents
+from tests.property.edits import LOCAL, worlds
+from tests.property.world import World
+
+DELETING = st.sampled_from([DeleteMode.TRACKED, DeleteMode.MIRROR])
+
+
+def visible_files(world: World) -> dict[str, str]:
+    """The wanted local files that can be read, with their content."""
+    entries = world.disk.scan(world.rules)
+    paths = [entry.key.replace(b"\0", b"/").decode() for entry in entries if entry.kind == Kind.FILE]
+    return {path: world.disk.nodes[path].content for path in paths}
+
+
+def remote_contents(world: World) -> set[str]:
+    files = [one for one in world.cloud.records.values() if one.kind == Kind.FILE]
+    return {one.content for one in files if one.status == Status.COMPLETED}
+
+
+def has_foreign_repeats(world: World) -> bool:
+    paths = [one.path for one in world.cloud.records.values() if one.status != Status.LEAVING]
+    return len(paths) != len(set(paths))
+
+
+@given(worlds())
+def test_after_a_sync_nothing_is_left_to_do(world: World) -> None:
+    """Steps that no plan may ask for fail in `World` itself."""
+    world.sync()
+    again = world.plan()
+    left = [one for one in again.operations if not (isinstance(one, Delete) and one.leftover)]
+    assert left == []
+    assert again.operations == () or has_foreign_repeats(world)
+    world.sync()
+    settled = world.plan()
+    assert settled.operations == ()
+    assert settled.adopted == ()
+    assert settled.awaiting == ()
+
+
+@given(worlds())
+def test_what_the_source_has_is_on_the_destination_or_said(world: World) -> None:
+    failed = {problem.path for problem in world.sync()[-1].problems}
+    for path, content in visible_files(world).items():
+        if path in failed:
+            assert is_really_impossible(world, path)
+        else:
+            assert any(one.content == content and one.status == Status.COMPLETED for one in world.cloud.at(path)), path
+
+
+def is_really_impossible(world: World, path: str) -> bool:
+    if refusal(world.disk.entry(path), world.capabilities) is not None:
+        return True
+    inside_a_file = any(one.kind == Kind.FILE for above in parents(path) for one in world.cloud.at(above))
+    return inside_a_file or any(one.kind == Kind.DIRECTORY for one in world.cloud.at(path))
+
+
+@given(worlds(modes=DELETING))
+def test_what_the_source_no_longer_has_goes(world: World) -> None:
+    visible = {path_of(one.key): one.kind for one in world.disk.scan(world.rules)}
+    unknown = {path for path, kind in visible.items() if kind > Kind.FILE}
+    going = {}
+    for row in world.baseline.values():
+        record = world.cloud.records.get(row.id)
+        if record is None or record.checksum is None or record.checksum != row.checksum or row.claim is not None:
+            continue
+        path = record.path
+        seen = visible.get(path) == Kind.FILE or not unknown.isdisjoint([path, *parents(path)])
+        if not seen and world.rules.wants(path, directory=False):
+            going[record.id] = path
+    plans = world.sync()
+    if not plans[-1].problems:
+        assert not [path for record_id, path in going.items() if record_id in world.cloud.records]
+
+
+@given(worlds(modes=st.just(DeleteMode.MIRROR), edits=LOCAL))
+def test_in_mirror_both_sides_are_the_same_where_nobody_else_was(world: World) -> None:
+    plans = world.sync()
+    if plans[-1].problems or plans[-1].skipped or world.rules.active:
+        return
+    here = {(path, node.kind, node.content) for path, node in world.disk.nodes.items()}
+    there = {(one.path, one.kind, one.content) for one in world.cloud.records.values()}
+    assert here == there
+
+
+@given(worlds())
+def test_no_content_that_both_sides_have_is_lost(world: World) -> None:
+    before = remote_contents(world)
+    failed = {problem.path for problem in world.sync()[-1].problems}
+    wanted = {content for path, content in visible_files(world).items() if path not in failed}
+    assert before & wanted <= remote_contents(world)
+
+
+@given(worlds(modes=st.just(DeleteMode.NEVER)))
+def test_never_removes_or_moves_nothing(world: World) -> None:
+    before = {one.id: one.path for one in world.cloud.records.values() if one.status == Status.COMPLETED}
+    for plan in world.sync():
+        assert not any(
+            isinstance(one, Move) or (isinstance(one, Delete) and not one.leftover) for one in plan.operations
+        )
+    repeated = has_foreign_repeats(world)
+    assert repeated or before.items() <= {one.id: one.path for one in world.cloud.records.values()}.items() or before
+
+
+@given(worlds(modes=DELETING), st.integers(0, 3))
+def test_what_is_guarded_is_held_whole(world: World, most: int) -> None:
+    unguarded = world.plan()
+    deletions = sum(one.files for one in unguarded.operations if isinstance(one, Delete))
+    world.max_delete = MaxDelete(count=most, percent=None)
+    guarded = world.plan()
+    if guarded.held_because is None:
+        assert deletions <= most
+        assert guarded == unguarded
+        return
+    assert guarded.held >= max(deletions, most + 1)
+    if not unguarded.problems:
+        assert guarded.held == deletions
+    assert not [one for one in guarded.operations if isinstance(one, Delete) and not one.leftover]
+    files = sum(one.kind == Kind.FILE and one.ours for one in world.cloud.records.values())
+    leftovers = sum(isinstance(one, Delete) for one in guarded.operations)
+    world.sync()
+    assert sum(one.kind == Kind.FILE and one.ours for one in world.cloud.records.values()) >= files - leftovers
+
+
+@given(worlds())
+def test_the_order_can_be_executed(world: World) -> None:
+    """Parents before children, what makes way before what comes, other deletions last and deepest first."""
+    plan = world.plan()
+    operations = plan.operations
+    place = {one.path: index for index, one in enumerate(operations) if isinstance(one, MakeDirectory)}
+    last_deletes = [one for one in operations if isinstance(one, Delete) and not (one.in_the_way or one.leftover)]
+    assert list(operations[len(operations) - len(last_deletes) :]) == last_deletes
+    depths = [one.path.count("/") for one in last_deletes]
+    assert depths == sorted(depths, reverse=True)
+    for index, one in enumerate(operations):
+        if isinstance(one, MakeDirectory):
+            assert all(place.get(above, -1) < index for above in parents(one.path))
+        if isinstance(one, Delete) and one.in_the_way:
+            inside = [
+                later
+                for later in operations[:index]
+                if isinstance(later, Create | Replace | MakeDirectory)
+                and (later.path == one.path or later.path.startswith(one.path + "/"))
+            ]
+            assert inside == []
+
+
+@given(worlds())
+def test_the_same_world_gives_the_same_plan(world: World) -> None:
+    first = world.plan()
+    world.cloud.records = dict(reversed(world.cloud.records.items()))
+    world.disk.nodes = dict(reversed(world.disk.nodes.items()))
+    world.baseline = dict(reversed(world.baseline.items()))
+    assert world.plan() == first
+
+
+@given(worlds(modes=DELETING))
+def test_each_path_is_decided_on_once(world: World) -> None:
+    plan = world.plan()
+    for kind in (MakeDirectory, Create, Replace, Move):
+        paths = [one.path for one in plan.operations if isinstance(one, kind)]
+        assert len(paths) == len(set(paths))
+    arrivals = [one.path for one in plan.operations if not isinstance(one, Delete)]
+    assert len(arrivals) == len(set(arrivals))
+    removed = [one.remote.id for one in plan.operations if isinstance(one, Delete | Move)]
+    removed += [record.id for one in plan.operations if isinstance(one, Delete) for record in one.covers]
+    assert len(removed) == len(set(removed))
+    changed = {*(row.key for row in plan.adopted), *(key_of(path) for path in arrivals)}
+    assert not changed & set(plan.forgotten)
+
+
+@given(worlds(modes=DELETING, edits=LOCAL))
+def test_moves_never_cost_more_requests(world: World) -> None:
+    import copy
+
+    other = copy.deepcopy(world)
+    other.capabilities = replace_moves(other)
+    world.sync()
+    other.sync()
+    assert world.changes <= other.changes
+
+
+def replace_moves(world: World):  # type: ignore[no-untyped-def]
+    from dataclasses import replace
+
+    return replace(world.capabilities, move=False)
