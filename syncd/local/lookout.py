@@ -4,7 +4,7 @@ Started by `watch`, which takes what it tells. Owns the notifier and what it cov
 Never compares files: it says where somebody should look, too much rather than too little.
 """
 
-# ruff: noqa: PTH116, PTH118, PTH120
+# ruff: noqa: PTH112, PTH116, PTH118, PTH120
 # Strings as the notifier takes and gives them; pathlib would cost a multiple for every change.
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 from syncd.local.cover import Cover, blind_now, directories_below, is_inside, survey
 from syncd.local.mounts import untold_filesystem
-from syncd.local.notifier import ADDED, Lost, Notifier, Refused, Unsteady, clock
+from syncd.local.notifier import ADDED, Lost, Notifier, Refused, Unsteady, clock, is_full
 from syncd.ports import Hint
 
 BATCH_PATHS = 500
 """More at once, and part of it went untold (measured: 44 % of the paths of a large copy)."""
+FLOOD_PATHS = 4000
+"""More at once, and the kernel's queue (16,384 events) may have run over: new directories may be unwatched."""
 LOOK_S = 1.0
 """How often the root's identity is checked."""
 RENEW_S = 60.0
@@ -89,6 +91,7 @@ class Lookout:
         self._built_at, self._built_s = 0.0, 0.0
         self._broke_at, self._break_pause_s = float("-inf"), 0.0
         self._flooded_at: float | None = None
+        self._newest: str | None = None
         self._look_at, self._poll_at = 0.0, 0.0
         self._renewal = False
 
@@ -163,7 +166,8 @@ class Lookout:
     def _sort(self, changes: set[tuple[int, str]]) -> None:
         """Turn changes into the directories to look at: what they are in, and all of a directory that is new."""
         if len(changes) > BATCH_PATHS:
-            self._flooded_at = self._flooded_at or clock()
+            if len(changes) > FLOOD_PATHS or any(kind == ADDED and os.path.isdir(path) for kind, path in changes):
+                self._flooded_at = self._flooded_at or clock()
             self._tell(Hint(None, f"{len(changes)} changes at once"))
             return
         directories: set[str] = set()
@@ -188,6 +192,7 @@ class Lookout:
             self._ask(None, "a large directory is new")
             return ()
         directories, odd = below
+        self._newest = path
         if odd or not self._reaches(path):
             self._ask(frozenset(directories), "new directories")
         return directories
@@ -228,10 +233,13 @@ class Lookout:
         place = locate(self._source)
         if place != self._place:
             self._settle_in(place)
-        elif self._renewal:
+        if self._renewal:
             self._renewal = False
             if now - self._built_at >= RENEW_S:
                 self._ask(frozenset(), "renewed")
+        if self._newest is not None and self._notifier is not None and is_full(self._newest):
+            self._ask(None, "there were not enough watches for new directories")
+        self._newest = None
         for path in list(self._cover.blind):
             self._look_at_blind(path)
 

@@ -10,36 +10,10 @@ from pathlib import Path
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 
-UNTOLD = frozenset(
-    # fmt: off
-    [
-        "9p",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "coda",
-        "fuse",
-        "gfs2",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "orangefs",
-        "overlay",
-        "prl_fs",
-        "pvfs2",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "vboxsf",
-        "virtiofs",
-    ]
-    # fmt: on
-)
+NETWORK = "9p afs ceph cifs coda glusterfs ncpfs nfs nfs4 smb2 smb3 smbfs"
+CLUSTER = "beegfs gfs2 gpfs lustre ocfs2 orangefs pvfs2"
+HOST = "fuse overlay prl_fs vboxsf virtiofs"
+UNTOLD = frozenset(f"{NETWORK} {CLUSTER} {HOST}".split())
 """Types whose files may change without the kernel's knowledge: on a server, in a program, in a lower layer."""
 
 
