@@ -34,13 +34,15 @@ class NotInTime(SyncdError):
 
 def status(**given: Any) -> int:
     """A table, or the contract's JSON object."""
-    told = _ask(_state_dir(given), {"command": "status"})["status"]
+    answer = _ask(_state_dir(given), {"command": "status"})
+    if "status" not in answer:
+        return _said(answer, given)
     if given["json"]:
-        return 0 if streams.write_result(json.dumps(told) + "\n") else 1
+        return 0 if streams.write_result(json.dumps(answer["status"]) + "\n") else 1
     from syncd.telemetry.overview import status_lines
     from syncd.telemetry.text import Paint, has_colour
 
-    lines = status_lines(told, Paint(on=has_colour(sys.stdout)), now_s=time.time())
+    lines = status_lines(answer["status"], Paint(on=has_colour(sys.stdout)), now_s=time.time())
     return 0 if streams.write_result("".join(f"{line}\n" for line in lines)) else 1
 
 
@@ -48,7 +50,7 @@ def wait(**given: Any) -> int:
     """Until everything is done, something is in the way, or the time is over."""
     state_dir, jobs, timeout_s = _state_dir(given), list(given["jobs"]), given["timeout"]
     try:
-        answer = _ask(state_dir, {"command": "wait", "jobs": jobs}, timeout_s=timeout_s)
+        answer = _answer(state_dir, {"command": "wait", "jobs": jobs}, timeout_s=timeout_s)
     except NotInTime:
         if timeout_s is None:
             raise
@@ -75,16 +77,21 @@ def _said(answer: Mapping[str, Any], given: Mapping[str, Any]) -> int:
 
 def _unfinished(state_dir: Path, jobs: list[str]) -> str:
     """What was still to be done when the time was over."""
-    told = _ask(state_dir, {"command": "status"})["status"]["jobs"]
+    told = _ask(state_dir, {"command": "status"}).get("status", {"jobs": []})
     left = [
         f"{job['job']} is {job['state']} with {job['queued']} queued and {job['in_flight']} in flight"
-        for job in told
+        for job in told["jobs"]
         if not jobs or job["job"] in jobs
     ]
     return f": {'; '.join(left)}" if left else ""
 
 
-def _ask(state_dir: Path, request: Mapping[str, Any], *, timeout_s: float | None = _ANSWER_TIMEOUT_S) -> dict[str, Any]:
+def _ask(state_dir: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of a daemon that needs no time for it. Raises SyncdError."""
+    return _answer(state_dir, request, timeout_s=_ANSWER_TIMEOUT_S)
+
+
+def _answer(state_dir: Path, request: Mapping[str, Any], *, timeout_s: float | None) -> dict[str, Any]:
     """The daemon's answer. Raises SyncdError if there is none, NotInTime if there is none yet."""
     import socket
 
@@ -100,7 +107,7 @@ def _ask(state_dir: Path, request: Mapping[str, Any], *, timeout_s: float | None
         message = f"no syncd is running with the state directory {str(state_dir)!r} (--state-dir names another)"
         raise SyncdError(message) from None
     except TimeoutError:
-        raise NotInTime(f"the running syncd does not answer within {timeout_s or _ANSWER_TIMEOUT_S:g} s") from None
+        raise NotInTime(f"the running syncd does not answer within {_ANSWER_TIMEOUT_S:g} s") from None
     except (ValueError, ConnectionError):
         raise SyncdError("the running syncd ended before it answered") from None
     except OSError as error:

@@ -57,7 +57,9 @@ class ControlServer:
         self._lock = _locked(self._state_dir)
         try:
             listener = _listening(self._state_dir)
-            self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=wire.REQUEST_LIMIT_BYTES)
+            self._server = await asyncio.start_unix_server(
+                self._connected, sock=listener, limit=wire.REQUEST_LIMIT_BYTES
+            )
         except BaseException:
             self._release()
             raise
@@ -78,24 +80,23 @@ class ControlServer:
     def _release(self) -> None:
         os.close(self._lock)
 
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Not a coroutine: asyncio before 3.12 logs a traceback for one that is cancelled."""
+        client = asyncio.create_task(self._serve(reader, writer))
+        self._clients.add(client)
+        client.add_done_callback(self._clients.discard)
+        client.add_done_callback(lambda _: writer.close())
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._clients.add(task)
-        try:
-            with contextlib.suppress(OSError, TimeoutError):
-                answer = await self._answer(reader)
-                writer.write(wire.encode(answer))
-                await asyncio.wait_for(writer.drain(), _PATIENCE_S)
-        finally:
-            self._clients.discard(task)
-            writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            writer.write(wire.encode(await self._answer(reader)))
+            await asyncio.wait_for(writer.drain(), _PATIENCE_S)
 
     async def _answer(self, reader: asyncio.StreamReader) -> Answer:
-        if len(self._clients) > _CLIENTS_AT_MOST:
-            return {"exit": 1, "text": f"{_CLIENTS_AT_MOST} others are connected already: try again later"}
         try:
             request = wire.decode(await asyncio.wait_for(reader.readline(), _PATIENCE_S))
+            if len(self._clients) > _CLIENTS_AT_MOST:
+                return {"exit": 1, "text": f"{_CLIENTS_AT_MOST} others are connected already: try again later"}
             if request.get("command") == "wait":
                 return await self._wait(_jobs(request), reader)
             return self._command(request)(request)

@@ -16,7 +16,7 @@ LISTED_AT_MOST = 10_000
 """Paths of one job in the JSON; `held` tells how many there are."""
 
 _SHOWN = 10
-_HEADS = ("JOB", "STATE", "QUEUED", "IN FLIGHT", "HELD", "FAILED", "OLDEST CHANGE", "LAST FULL RECONCILE")
+_HEADS = ("JOB", "STATE", "QUEUED", "IN FLIGHT", "HELD", "FAILED", "OLDEST UNSYNCED", "LAST FULL RECONCILE")
 _NUMBERS = slice(2, 6)
 _COLOURS = {
     JobState.WATCHING.value: "green",

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import hashlib
 import ipaddress
+import logging
 import re
 import socket
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from syncd.errors import ConfigurationError
 from syncd.ports import Daemon
@@ -62,6 +64,7 @@ class StatusServer:
         self._runner = web.AppRunner(
             self._application(private=ipaddress.ip_address(host).is_loopback),
             access_log=None,
+            logger=_faults_of_ours(),
             keepalive_timeout=_KEEPALIVE_S,
             shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
         )
@@ -124,6 +127,13 @@ def _is_address(host: str) -> bool:
     with contextlib.suppress(ValueError):
         return bool(ipaddress.ip_address(name.strip("[]")))
     return False
+
+
+def _faults_of_ours() -> logging.Logger:
+    """Where aiohttp tells of exceptions: without those for requests that are no HTTP, or anybody could fill the log."""
+    logger = logging.Logger("syncd.status", logging.WARNING)
+    logger.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+    return logger
 
 
 async def _harden(_request: web.Request, response: web.StreamResponse) -> None:

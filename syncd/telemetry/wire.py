@@ -44,7 +44,10 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 def decode(line: bytes) -> dict[str, Any]:
     """Raises ValueError for what is no line with a JSON object."""
-    message = json.loads(line)
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not line.endswith(b"\n") or not isinstance(message, dict):
         raise ValueError("not one line with a JSON object")
     return message
