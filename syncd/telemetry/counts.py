@@ -61,7 +61,9 @@ class Counts:
 
     def of(self, job: str) -> JobCounts:
         """The counts of a job, made when it is first asked for."""
-        return self._jobs.setdefault(job, JobCounts())
+        if job not in self._jobs:
+            self._jobs[job] = JobCounts()
+        return self._jobs[job]
 
 
 class Counted:
