@@ -10,9 +10,9 @@ import asyncio
 import hashlib
 import json
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,11 +22,14 @@ from syncd.core.model import JobReport, RemoteEntry
 from syncd.core.plan import Plan
 from syncd.engine.fresh import Collector
 from syncd.engine.job import Job, Stop
+from syncd.engine.keeper import Habits, Opened
 from syncd.engine.reconcile import Reconcile
 from syncd.engine.slots import Slots
+from syncd.engine.supervisor import Post, Supervisor
 from syncd.errors import ConfigurationError, JobLocked, SyncdError
 from syncd.local.media import content_type_of
 from syncd.local.tree import Tree
+from syncd.local.watch import open_watch
 from syncd.ports import Telemetry
 from syncd.remotes.account import Account
 from syncd.remotes.losant import Losant
@@ -34,6 +37,10 @@ from syncd.remotes.transport import Traffic
 from syncd.sandbox import APPLICATION_ID, TOKEN, DataDirectoryInUse, Knobs, Sandbox, SandboxError, serve
 from syncd.settings import JobSpec, RemoteSpec
 from syncd.store.sqlite import open_store
+from syncd.telemetry.control import ControlServer
+from syncd.telemetry.counts import Counted, Counts
+from syncd.telemetry.notify import Notifier
+from syncd.telemetry.status import StatusServer
 
 EMBEDDED = "sandbox"
 
@@ -44,6 +51,19 @@ def synchronize(specs: Sequence[JobSpec], *, state_dir: Path, telemetry: Voices)
     """Mirror every job once. SIGINT and SIGTERM let what is in flight finish for the job's `drain`; a second one
     abandons it. What a job raises is in its report: `exit` and `error`."""
     return asyncio.run(_synchronize(specs, state_dir, telemetry))
+
+
+def run_daemon(
+    load: Callable[[], Sequence[JobSpec]],
+    *,
+    state_dir: Path,
+    telemetry: Voices,
+    said: Callable[[str], None],
+    listen: str,
+) -> int:
+    """Keep every job mirrored until told to stop; the exit code. `load` gives the jobs, now and again at a reload;
+    `listen` is where the status server listens, "" for nowhere. Raises what kept it from starting."""
+    return asyncio.run(_run_daemon(load, state_dir, telemetry, said, listen))
 
 
 def preview(specs: Sequence[JobSpec], *, state_dir: Path, telemetry: Voices) -> list[tuple[JobReport, Plan]]:
@@ -70,6 +90,44 @@ def run_sandbox(listen: str, data: Path, knobs: Sequence[str], *, started: Calla
         asyncio.run(serve(listen, data, knobs=Knobs.from_pairs(knobs), started=started))
     except (ValueError, SandboxError, OSError) as error:
         raise ConfigurationError(str(error)) from error
+
+
+async def _run_daemon(
+    load: Callable[[], Sequence[JobSpec]],
+    state_dir: Path,
+    telemetry: Voices,
+    said: Callable[[str], None],
+    listen: str,
+) -> int:
+    counts = Counts()
+    async with AsyncExitStack() as stack:
+        remotes = await stack.enter_async_context(_Remotes(state_dir))
+
+        def posts() -> list[Post]:
+            return [_post(spec, remotes, Counted(telemetry(spec.name), counts.of(spec.name))) for spec in load()]
+
+        supervisor = Supervisor(posts, manager=Notifier(), said=said)
+        await stack.enter_async_context(ControlServer(state_dir, supervisor))
+        if listen:
+            await stack.enter_async_context(StatusServer(listen, supervisor, counts))
+        return await supervisor.run()
+
+
+def _post(spec: JobSpec, remotes: _Remotes, telemetry: Telemetry) -> Post:
+    """A job as the supervisor keeps it; the same again as long as the token is, too, wherever that comes from."""
+
+    @asynccontextmanager
+    async def opened(stop: Stop) -> AsyncIterator[Opened]:
+        async with AsyncExitStack() as stack:
+            job = await _open_job(stack, spec, remotes, telemetry, stop, Traffic())
+            watch = await open_watch(spec.source, follow_symlinks=spec.follow_symlinks, left_out=[remotes.state_dir])
+            stack.push_async_callback(watch.aclose)
+            yield Opened(job, watch)
+
+    token = spec.remote.token() if spec.remote.token is not None else None
+    identity = (replace(spec, remote=replace(spec.remote, token=None)), token)
+    habits = Habits(spec.settle_s, spec.settle_max_s, spec.rescan_s, spec.drain_s, spec.flush)
+    return Post(spec.name, identity, habits, opened)
 
 
 @dataclass(frozen=True, slots=True)

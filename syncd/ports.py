@@ -5,7 +5,7 @@ Implemented in `remotes`, `local`, `store` and `telemetry`, put together in `app
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -68,6 +68,17 @@ class LocalTree(Protocol):
         could not be listed, wholly or in part: nothing below it is known), SYMLINK, SPECIAL, BAD_NAME. What the
         filters leave out is not in it. Raises SourceMissing if the source itself cannot be listed.
         """
+        ...
+
+    def anchor(self, directory: str) -> str | None:
+        """The nearest directory at or above `directory` that is there now and can be listed; None where the filters
+        leave `directory` out. Raises SourceMissing."""
+        ...
+
+    def children(self, directory: str, *, goes_into: Callable[[bytes], bool]) -> list[LocalEntry]:
+        """What `scan` would say of one directory that `anchor` named: what is directly in it, and all that is below
+        each child directory whose key `goes_into` accepts. Raises SourceMissing, and Unreadable
+        where `directory` went away meanwhile."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -181,6 +192,11 @@ class Store(Protocol):
         """Sorted by key, a snapshot; blocks, and may be used in any one thread."""
         ...
 
+    def ranges(self) -> AbstractContextManager[Callable[[bytes, bytes], Iterator[BaselineEntry]]]:
+        """A snapshot of which parts are read: those from one key up to another, which is not included, sorted. One
+        part is read to its end or left before the next is begun; blocks, and may be used in any one thread."""
+        ...
+
     async def count_directories(self) -> int:
         """How many rows are directories."""
         ...
@@ -242,6 +258,22 @@ class Watch(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+class ServiceManager(Protocol):
+    """Who started this process and wants to hear how it is. Never raises, never waits long."""
+
+    watchdog_interval_s: float | None
+
+    def ready(self, status: str) -> None: ...
+
+    def status(self, status: str) -> None: ...
+
+    def reloading(self) -> None: ...
+
+    def stopping(self, status: str) -> None: ...
+
+    def watchdog(self) -> None: ...
 
 
 class Daemon(Protocol):

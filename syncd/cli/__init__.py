@@ -97,7 +97,8 @@ class _Root(click.Command):
     """`syncd` itself: its help also lists the commands."""
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_usage(ctx.command_path, "[OPTIONS] --once [JOB ...]")
+        formatter.write_usage(ctx.command_path, "[OPTIONS]")
+        formatter.write_usage(ctx.command_path, "[OPTIONS] --once [JOB ...]", prefix="       ")
         formatter.write_usage(ctx.command_path, "[OPTIONS] [--once] SOURCE DESTINATION", prefix="       ")
         formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS] ...", prefix="       ")
 
@@ -115,7 +116,8 @@ ROOT = _Root(
     "syncd",
     callback=commands.mirror,
     context_settings=arguments.CONTEXT,
-    help="Mirror local directories onto Losant files and Losant private files. A DESTINATION is REMOTE:/dir of the "
+    help="Keep local directories mirrored onto Losant files and Losant private files: every job of the configuration, "
+    "or SOURCE on DESTINATION, until stopped; with --once until they are mirrored. A DESTINATION is REMOTE:/dir of the "
     "configuration, losant://APPLICATION_ID/dir, losant-private://APPLICATION_ID/dir or, to try without an account, "
     "sandbox:/dir.",
     epilog=_EXIT_HELP,

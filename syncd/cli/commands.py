@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def mirror(**given: Any) -> int:
-    """`syncd --once`, a pair, and with --dry-run what `plan` does."""
+    """`syncd`, with --once until the jobs are mirrored, and with --dry-run what `plan` does."""
     words: tuple[str, ...] = given["words"]
     if given["dry_run"]:
         return plan(**given)
     if not given["once"]:
-        _check_pair(words, given)
+        return _keep(words, given)
     try:
         reports = _synchronize(words, given)
     except SyncdError as error:
@@ -41,18 +41,29 @@ def mirror(**given: Any) -> int:
     return code if written else code or 1
 
 
-def _check_pair(words: tuple[str, ...], given: dict[str, Any]) -> None:
-    """Without --once only a pair is mirrored: raises ConfigurationError for jobs, and for what will be the daemon."""
-    if not words:
-        raise ConfigurationError(
-            "the daemon is not available in this version; `syncd --once` mirrors every job, `syncd --help` tells more"
-        )
+def _keep(words: tuple[str, ...], given: dict[str, Any]) -> int:
+    """The daemon: until it is told to stop."""
     from syncd import settings
 
-    if not settings.is_pair(words):
-        options = _options(given)
-        settings.job_specs(words, settings.load(options), options)
+    if given["json"]:
+        raise ConfigurationError(
+            "--json is the report of a run that ends: say --once, or ask with `syncd status --json`"
+        )
+    options, pair = _options(given), settings.is_pair(words)
+    loaded = settings.load(options, pair=pair)
+    settings.job_specs(words, loaded, options)
+    if words and not pair:
         raise ConfigurationError(f"to mirror {', '.join(words)} once, say `syncd --once {' '.join(words)}`")
+    from syncd.app import run_daemon
+
+    with _voice(loaded, {**given, "no_progress": True}) as voice:
+        return run_daemon(
+            lambda: settings.job_specs(words, settings.load(options, pair=pair), options),
+            state_dir=settings.state_directory(loaded),
+            telemetry=voice.job,
+            said=voice.say,
+            listen=loaded.settings.status.listen,
+        )
 
 
 def _synchronize(words: tuple[str, ...], given: dict[str, Any]) -> list[JobReport]:

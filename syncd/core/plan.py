@@ -6,10 +6,11 @@ plan was executed gives an empty one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from syncd.core.classify import Facts, Policy, classify, left_out, must_be_compared, occupied_parents
+from syncd.core.classify import Facts, Policy, Removal, classify, left_out, must_be_compared, occupied_parents
 from syncd.core.diff import Difference
 from syncd.core.guard import Guard
 from syncd.core.model import (
@@ -34,12 +35,22 @@ from syncd.core.renames import DirectoryMove, Moves, find_moves
 TAKEN = "something that this job may not delete is in its place on the destination"
 
 
+class Withheld(NamedTuple):
+    """A path whose records would be deleted and are not by this plan: so many files. `after`: the path whose upload
+    replaces it, if any."""
+
+    key: bytes
+    files: int
+    after: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`operations` in execution order; what else the run has to record, wait for and say.
 
-    `held` counts the files whose deletion the guard holds, `held_because` says why. `extra`: files of the destination
-    that are left alone because they are not this job's.
+    `held` counts the files whose deletion the guard holds, `held_because` says why. `withheld`: what would be deleted
+    if it were licensed and not held. `extra`: files of the destination that are left alone because they are not this
+    job's.
     """
 
     operations: tuple[Operation, ...] = ()
@@ -51,6 +62,7 @@ class Plan:
     skipped: tuple[Skip, ...] = ()
     held: int = 0
     held_because: str | None = None
+    withheld: tuple[Withheld, ...] = ()
     extra: int = 0
 
     @property
@@ -72,26 +84,37 @@ def decide(
     checksums: Mapping[bytes, Fingerprint],
     policy: Policy,
     guard: Guard,
+    licensed: Collection[bytes] | None = None,
 ) -> Plan:
-    """The plan for these differences. `checksums` holds what `to_be_read` asked for, as far as it could be read."""
+    """The plan for these differences. `checksums` holds what `to_be_read` asked for, as far as it could be read.
+
+    `licensed`: the keys that may be deleted, None for all; the guard is asked about those. What is not licensed waits,
+    with what is to take its place.
+    """
     facts = Facts(checksums, policy, left_out(differences, policy.filter))
-    draft = _Draft(differences, facts, hold=False)
+    draft = _Draft(differences, facts, licensed=licensed)
     because = guard.held(draft.deletions)
     if because is None:
         return draft.plan()
-    held = _Draft(differences, facts, hold=True).plan()
+    held = _Draft(differences, facts, licensed=(), whole_only=True).plan()
     return replace(held, held=draft.deletions, held_because=because)
 
 
 class _Draft:
-    """One way to plan: with the deletions, or with all of them held. `deletions` counts files."""
+    """One way to plan, with the deletions of what is licensed. `deletions` counts files."""
 
-    def __init__(self, differences: Sequence[Difference], facts: Facts, *, hold: bool) -> None:
+    def __init__(
+        self,
+        differences: Sequence[Difference],
+        facts: Facts,
+        *,
+        licensed: Collection[bytes] | None,
+        whole_only: bool = False,
+    ) -> None:
         self.facts = facts
-        self.hold = hold
         moves = Moves((), [], list(differences))
         if facts.policy.moves:
-            moves = find_moves(moves.rest, facts, whole_only=hold)
+            moves = find_moves(moves.rest, facts, whole_only=whole_only)
         self.directory_moves = moves.directories
         self.pairs = moves.files
         self.findings = classify(moves.rest, facts)
@@ -99,11 +122,10 @@ class _Draft:
             del self.findings.gone[pair.source.key], self.findings.uploads[pair.local.key]
         self._keep_what_is_refused()
         self.renewed = self._renewed()
-        self.deletions = sum(
-            record.kind == Kind.FILE
-            for removal in self.findings.gone.values()
-            for record in (removal.remote, *removal.also)
-        )
+        gone = self.findings.gone
+        self.waiting = set() if licensed is None else {key for key in gone if key not in licensed}
+        self.withheld = {key: Withheld(key, _files(gone[key]), self.renewed.get(key)) for key in self.waiting}
+        self.deletions = sum(_files(removal) for key, removal in gone.items() if key not in self.waiting)
         while closed := self._closed():
             self._give_up(closed)
 
@@ -140,8 +162,9 @@ class _Draft:
         if not taken:
             return {}
         occupied = occupied_parents(findings.stays) | findings.stays
+        held = occupied_parents(self.waiting) | self.waiting
         may_go = {key: key in findings.gone and key not in occupied for key in taken}
-        return {key: may for key, may in may_go.items() if self.hold or not may}
+        return {key: may for key, may in may_go.items() if key in held or not may}
 
     def _give_up(self, closed: Mapping[bytes, bool]) -> None:
         """What cannot come to its place: with held deletions it is held too, else it fails; what it replaces stays."""
@@ -159,16 +182,20 @@ class _Draft:
             if not lost[key]:
                 findings.problems.append(Problem(path_of(key), action, TAKEN))
         self.pairs = [pair for pair in self.pairs if pair.local.key not in lost]
-        failed = {path_of(key) for key in lost}
-        stays = {key for key, path in self.renewed.items() if path in failed}
-        stays |= {*closed, *(moved[key] for key in lost if key in moved)}
-        findings.stays |= stays
-        for key in stays:
+        outcome = {path_of(key): held for key, held in lost.items()}
+        stays = {key: outcome[path] for key, path in self.renewed.items() if path in outcome}
+        stays |= {**closed, **{moved[key]: held for key, held in lost.items() if key in moved}}
+        findings.stays |= stays.keys()
+        for key, held in stays.items():
             findings.gone.pop(key, None)
+            if not held:
+                self.withheld.pop(key, None)
+            elif self.waiting:
+                self.withheld.setdefault(key, Withheld(key, 0, None))
 
     def plan(self) -> Plan:
         findings = self.findings
-        deletes = [] if self.hold else self._deletes()
+        deletes = self._deletes()
         operations: list[Operation] = [
             *(_directory_move(move) for move in self.directory_moves),
             *(Delete(path_of(record.key), reason, record, leftover=True) for record, reason in findings.leftovers),
@@ -187,6 +214,7 @@ class _Draft:
             drifted=tuple(findings.drifted),
             problems=tuple(findings.problems),
             skipped=tuple(findings.skipped),
+            withheld=tuple(self.withheld.values()),
             extra=findings.extra,
         )
 
@@ -216,9 +244,9 @@ class _Draft:
 
     def _deletes(self) -> list[Delete]:
         """Deepest first; a directory of which nothing stays goes in one call with everything in it."""
-        gone = self.findings.gone
+        gone = {key: removal for key, removal in self.findings.gone.items() if key not in self.waiting}
         keys = sorted(gone)
-        occupied = occupied_parents(self.findings.stays)
+        occupied = occupied_parents(self.findings.stays) | occupied_parents(self.waiting)
         found: list[Delete] = []
         whole: bytes | None = None
         for key in keys:
@@ -242,6 +270,10 @@ class _Draft:
         yield Delete(path_of(key), reason, remote, covers, after, in_the_way)
         for record in also:
             yield Delete(path_of(key), reason, record, (), after, in_the_way)
+
+
+def _files(removal: Removal) -> int:
+    return sum(record.kind == Kind.FILE for record in (removal.remote, *removal.also))
 
 
 def _directory_move(move: DirectoryMove) -> Move:

@@ -27,11 +27,13 @@ from syncd.errors import AlreadyExists, NotFound
 
 
 class Effects:
+    """`confirmation` may be exchanged for another one, which awaits what is sent from then on."""
+
     def __init__(self, job: Job, report: JobReport, ledger: Ledger, confirmation: Confirmation) -> None:
         self._job = job
         self._report = report
         self._ledger = ledger
-        self._confirmation = confirmation
+        self.confirmation = confirmation
 
     async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
         content = await self._job.tree.read(operation.local)
@@ -39,7 +41,7 @@ class Effects:
         claim = claimed(key, content.checksum, size_bytes=size)
         async with self._intending([claim, *_rows_of(parents)]):
             record = await self._job.remote.create(operation.path, content)
-        await self._confirmation.expect(uploaded(content.fingerprint, record), record)
+        await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
         self._report.bytes_uploaded += content.entry.size
 
@@ -51,7 +53,7 @@ class Effects:
         await self._ledger.claim([claim])
         record = await self._job.remote.replace(operation.remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
-        await self._confirmation.expect(row, record, before=operation.remote.checksum)
+        await self.confirmation.expect(row, record, before=operation.remote.checksum)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
 
@@ -69,7 +71,7 @@ class Effects:
             record = await self._job.remote.move(operation.remote, operation.path)
         await self._ledger.record([], [key_of(operation.source)])
         read = Fingerprint(operation.local, checksum or "")
-        await self._confirmation.expect(uploaded(read, record), record)
+        await self.confirmation.expect(uploaded(read, record), record)
         self._report.moved += operation.files
 
     async def move_directory(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:

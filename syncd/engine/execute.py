@@ -40,6 +40,7 @@ from syncd.errors import (
     Rejected,
     RemoteDead,
     RenamedByRemote,
+    SourceChanged,
     Transient,
 )
 
@@ -56,17 +57,38 @@ class Outcome:
 
     problems: list[Problem] = field(default_factory=list)
     again: bool = False
+    moved_on: set[str] = field(default_factory=set)
+    """Of the failed paths those that only have to be looked at again."""
+
+
+def _nobody(_: Sequence[Operation]) -> None:
+    """Where nobody asks what was recorded."""
 
 
 class Execution:
     """One plan being carried out. `is_new` tells whether a record was not there when the plan was made; `forgettable`
-    are the keys of leftovers whose rows go when they went."""
+    are the keys of leftovers whose rows go when they went.
+
+    Uploads are confirmed and recorded together, or, with `portion`, so many at a time while the next ones are being
+    sent; `recorded` is told of them then.
+    """
 
     def __init__(
-        self, job: Job, report: JobReport, *, destination_size: int, is_new: Mine, forgettable: Collection[bytes] = ()
+        self,
+        job: Job,
+        report: JobReport,
+        *,
+        destination_size: int,
+        is_new: Mine,
+        forgettable: Collection[bytes] = (),
+        portion: int | None = None,
+        recorded: Callable[[Sequence[Operation]], None] = _nobody,
     ) -> None:
         self._job = job
         self._forgettable = forgettable
+        self._portion = portion
+        self._recorded = recorded
+        self._confirming: list[asyncio.Task[None]] = []
         self._is_new = is_new
         self._destination_size = destination_size
         self._outcome = Outcome()
@@ -107,22 +129,41 @@ class Execution:
                 await self._delete(first)
                 await self._run_arrivals([one for one in operations if isinstance(one, Move)], passing)
                 await self._delete(emptied)
-                await self._run_arrivals(_uploads_and_directories(operations), passing)
-                await self._ledger.flush()
-                await self._confirm()
+                for portion in self._portions(_uploads_and_directories(operations)):
+                    await self._run_arrivals(portion, passing)
+                    self._begin_to_confirm(portion)
+                await asyncio.gather(*self._confirming)
                 await self._delete(last)
         finally:
+            for task in self._confirming:
+                task.cancel()
+            await asyncio.gather(*self._confirming, return_exceptions=True)
             await self._ledger.flush()
         return self._outcome
 
-    async def _confirm(self) -> None:
-        problems = await self._confirmation.wait(destination_size=self._destination_size)
+    async def flush(self) -> None:
+        """Record what was done until now."""
+        await self._ledger.flush()
+
+    def _portions(self, arrivals: list[Arrival]) -> list[list[Arrival]]:
+        size = self._portion or len(arrivals) or 1
+        return [arrivals[start : start + size] for start in range(0, len(arrivals), size)] or [[]]
+
+    def _begin_to_confirm(self, portion: Sequence[Arrival]) -> None:
+        self._confirming.append(asyncio.create_task(self._confirm(self._confirmation, portion)))
+        self._confirmation = self._effects.confirmation = Confirmation(self._job, self._ledger)
+
+    async def _confirm(self, confirmation: Confirmation, portion: Sequence[Arrival]) -> None:
+        await self._ledger.flush()
+        problems = await confirmation.wait(destination_size=self._destination_size)
         self._outcome.problems += problems
         self._failed |= {problem.path for problem in problems}
-        if self._confirmation.mismatched:
+        if confirmation.mismatched:
             self._outcome.again = True
-            self._failed |= {path_of(key) for key in self._confirmation.mismatched}
-            self._job.telemetry.warning("completed_with_other_content", files=len(self._confirmation.mismatched))
+            self._failed |= {path_of(key) for key in confirmation.mismatched}
+            self._job.telemetry.warning("completed_with_other_content", files=len(confirmation.mismatched))
+        await self._ledger.flush()
+        self._recorded(portion)
 
     async def _run_arrivals(self, batch: Sequence[Arrival], passing: dict[bytes, MakeDirectory]) -> None:
         arrivals = Arrivals(batch, passing)
@@ -180,6 +221,10 @@ class Execution:
             raise
         except (AlreadyExists, NotFound) as error:
             self._outcome.again = True
+            self._outcome.moved_on.add(operation.path)
+            self._fail(operation, error)
+        except SourceChanged as error:
+            self._outcome.moved_on.add(operation.path)
             self._fail(operation, error)
         except (Rejected, Transient, LocalError) as error:
             self._fail(operation, error)

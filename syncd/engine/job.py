@@ -17,7 +17,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._draining = False
+        self._draining = 0
 
     @property
     def requested(self) -> bool:
@@ -26,13 +26,13 @@ class Stop:
     def request(self, signal: int) -> bool:
         """Give the order; whether something is in flight that may finish."""
         self.signal = self.signal or signal
-        return self._draining
+        return self._draining > 0
 
     def __enter__(self) -> None:
-        self._draining = True
+        self._draining += 1
 
     def __exit__(self, *_: object) -> None:
-        self._draining = False
+        self._draining -= 1
 
 
 @dataclass(frozen=True, slots=True)

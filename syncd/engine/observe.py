@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from syncd.core.diff import (
     Census,
@@ -25,14 +25,39 @@ from syncd.ports import Spool
 Item = TypeVar("Item")
 
 
+class Listing(Protocol):
+    """What was listed of the remote; kept until it is closed."""
+
+    def shows(self, record_id: str, path: str | None) -> bool:
+        """Whether the record was there, or may have been there; `path` is where it is. Blocks."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where the sides differ. `spool` holds the whole remote listing until it is closed by who asked for the view."""
+    """Where the sides differ. `listing` is to be closed by who asked for the view. `changes`: what differs between the
+    source and the baseline, whatever the remote has."""
 
     source: SourceIdentity
     census: Census
     differences: list[Difference]
+    changes: list[LocalChange]
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolListing:
     spool: Spool
+
+    def shows(self, record_id: str, path: str | None) -> bool:
+        del path
+        with self.spool.rows() as rows:
+            return any(row.id == record_id for row in rows)
+
+    async def aclose(self) -> None:
+        await self.spool.aclose()
 
 
 async def observe(job: Job) -> View:
@@ -41,20 +66,21 @@ async def observe(job: Job) -> View:
     census = Census()
     spool = job.store.spool()
     try:
-        walk = asyncio.ensure_future(asyncio.to_thread(_walk, job, census))
+        walking = asyncio.ensure_future(asyncio.to_thread(walk, job, census))
         try:
             known = await job.store.count_directories()
             await job.remote.entries("", spool, recursive=True, directories_known=known or None)
         finally:
-            changes = await asyncio.shield(walk)  # a thread cannot be cancelled: its end is waited for
+            changes = await asyncio.shield(walking)  # a thread cannot be cancelled: its end is waited for
         found = await asyncio.to_thread(_compare, job, spool, changes, census)
-        return View(source, census, await _look_again(job, found), spool)
+        return View(source, census, await look_again(job, found), changes, SpoolListing(spool))
     except BaseException:
         await spool.aclose()
         raise
 
 
-def _walk(job: Job, census: Census) -> list[LocalChange]:
+def walk(job: Job, census: Census) -> list[LocalChange]:
+    """Where the whole source is not what the baseline says. Blocks."""
     with job.store.rows() as rows:
         baseline = rows if job.trust_stat else _distrusted(rows)
         return list(local_changes(job.tree.scan(), baseline, census))
@@ -71,7 +97,7 @@ def _compare(job: Job, spool: Spool, changes: list[LocalChange], census: Census)
         return list(differences(changes, remote_changes(listing, rows, census)))
 
 
-async def _look_again(job: Job, found: list[Difference]) -> list[Difference]:
+async def look_again(job: Job, found: list[Difference]) -> list[Difference]:
     """Ask by id for each known file that the listing lacks: a drifting listing or a late index is not an absence."""
     missing = [index for index, difference in enumerate(found) if _is_missing(difference)]
 

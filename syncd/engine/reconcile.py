@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from syncd.core.diff import Difference
@@ -22,6 +22,7 @@ from syncd.core.model import (
     JobReport,
     LocalEntry,
     Move,
+    Operation,
     Problem,
     RemoteEntry,
     Replace,
@@ -56,11 +57,13 @@ class Decision:
 
 
 class Reconcile:
-    def __init__(self, job: Job) -> None:
+    """One job's. `report` is counted on, where there is one; `rebuilt`: nothing is known of what was there before."""
+
+    def __init__(self, job: Job, report: JobReport | None = None, *, rebuilt: bool | None = None) -> None:
         self._job = job
         self._policy = job.policy
-        self._report = JobReport(job.name)
-        if job.store.memory.rebuilt:
+        self._report = report or JobReport(job.name)
+        if job.store.memory.rebuilt if rebuilt is None else rebuilt:
             self._policy = replace(self._policy, delete=DeleteMode.NEVER)
             self._report.notices.append("the state was rebuilt by comparison: nothing is deleted or moved in this run")
 
@@ -70,8 +73,8 @@ class Reconcile:
         return self._report
 
     async def preview(self) -> Plan:
-        decision = await self._decide()
-        await decision.view.spool.aclose()
+        decision = await self.decide(await observe(self._job))
+        await decision.view.listing.aclose()
         self._note_drift(decision.plan.drifted)
         self._conclude(decision, Outcome(), done_before=0)
         return decision.plan
@@ -86,24 +89,25 @@ class Reconcile:
 
     async def _rounds(self) -> None:
         for turn in range(1, MOST_ROUNDS + 1):
-            decision = await self._decide()
+            decision = await self.decide(await observe(self._job), done=self._report.deleted)
             done_before = self._files_done
             try:
                 outcome = await self._execute(decision)
             finally:
-                await decision.view.spool.aclose()
+                await decision.view.listing.aclose()
             self._note_drift(decision.plan.drifted)
             if outcome.again and turn == MOST_ROUNDS and not outcome.problems:
                 outcome.problems.append(Problem("", "look", KEPT_CHANGING))
             if not outcome.again or turn == MOST_ROUNDS or self._job.stop.requested:
-                await self._remember(decision)
+                await self.remember(decision)
                 self._conclude(decision, outcome, done_before=done_before)
                 return
             if not decision.plan.directory_moves:
                 await asyncio.sleep(min(FIRST_PAUSE_S * 2**turn, LONGEST_PAUSE_S))
 
-    async def _decide(self) -> Decision:
-        view = await observe(self._job)
+    async def decide(self, view: View, *, licensed: Collection[bytes] | None = None, done: int = 0) -> Decision:
+        """What is to be done about a view, which is closed if this raises. `licensed`: as for `core.plan.decide`;
+        `done`: files deleted before, which count for the guard. Raises SourceForeign."""
         try:
             self._check_source(view)
             wanted = to_be_read(view.differences, self._policy)
@@ -116,13 +120,13 @@ class Reconcile:
                 self._policy.max_delete,
                 known=max(view.census.known, view.census.remote) if mirrored else view.census.known,
                 suspicion=doubt,
-                done=self._report.deleted,
+                done=done,
             )
-            plan = await asyncio.to_thread(decide, known, checksums, self._policy, guard)
+            plan = await asyncio.to_thread(decide, known, checksums, self._policy, guard, licensed)
         except BaseException:
-            await view.spool.aclose()
+            await view.listing.aclose()
             raise
-        return Decision(view, plan, tuple(failed), doubt is not None and plan.held > 0)
+        return Decision(view, plan, tuple(failed), doubt is not None and bool(plan.held or plan.withheld))
 
     def _check_source(self, view: View) -> None:
         verdict = source_verdict(self._job.store.memory.source, view.source, view.census)
@@ -152,26 +156,50 @@ class Reconcile:
 
     async def _execute(self, decision: Decision) -> Outcome:
         plan, view = decision.plan, decision.view
-        self._job.telemetry.planned(plan.operations)
-
-        async def is_new(renamed: RenamedByRemote) -> bool:
-            return not await asyncio.to_thread(_was_there, view, renamed.record_id)
-
-        size = view.census.remote + view.census.local
-        leftovers = {one.remote.key for one in plan.operations if isinstance(one, Delete) and one.leftover}
-        forgettable = leftovers.intersection(plan.forgotten)
-        execution = Execution(self._job, self._report, destination_size=size, is_new=is_new, forgettable=forgettable)
+        execution = self.execution(decision, destination_size=view.census.remote + view.census.local)
         if plan.directory_moves:
+            self._job.telemetry.planned(plan.operations)
             outcome = await execution.move_directories(plan.operations)
             if outcome.again or outcome.problems:
                 capabilities = replace(self._policy.capabilities, move_directory=False)
                 self._policy = replace(self._policy, capabilities=capabilities)
             outcome.again = True
             return outcome
-        await self._job.store.write(plan.adopted, [key for key in plan.forgotten if key not in forgettable])
-        return await execution.run(plan.operations, [_awaited(one) for one in plan.awaiting])
+        await self.record_known(decision)
+        return await execution.run(plan.operations, awaited(plan))
 
-    async def _remember(self, decision: Decision) -> None:
+    def execution(
+        self,
+        decision: Decision,
+        *,
+        destination_size: int,
+        portion: int | None = None,
+        recorded: Callable[[Sequence[Operation]], None] = lambda _: None,
+    ) -> Execution:
+        """Of the decision's plan, or of a part of it. The arguments are those of `Execution`."""
+
+        async def is_new(renamed: RenamedByRemote) -> bool:
+            return not await asyncio.to_thread(decision.view.listing.shows, renamed.record_id, renamed.kept_path)
+
+        return Execution(
+            self._job,
+            self._report,
+            destination_size=destination_size,
+            is_new=is_new,
+            forgettable=_forgettable(decision.plan),
+            portion=portion,
+            recorded=recorded,
+        )
+
+    async def record_known(self, decision: Decision) -> None:
+        """What the plan says about the baseline without anything having to be done. Tells what is planned, too."""
+        plan = decision.plan
+        self._job.telemetry.planned(plan.operations)
+        forgettable = _forgettable(plan)
+        await self._job.store.write(plan.adopted, [key for key in plan.forgotten if key not in forgettable])
+
+    async def remember(self, decision: Decision) -> None:
+        """Which source it was that this was decided on."""
         known, view = self._job.store.memory.source, decision.view
         source = to_remember(known, view.source, view.census, doubted=decision.doubted)
         if source is not None and source != known:
@@ -213,9 +241,15 @@ def _files_arriving(plan: Plan) -> int:
     return moved + sum(isinstance(one, Create | Replace) for one in plan.operations)
 
 
-def _was_there(view: View, record_id: str) -> bool:
-    with view.spool.rows() as rows:
-        return any(row.id == record_id for row in rows)
+def _forgettable(plan: Plan) -> frozenset[bytes]:
+    """The leftovers at whose path nothing else is known: their rows go when they went."""
+    leftovers = {one.remote.key for one in plan.operations if isinstance(one, Delete) and one.leftover}
+    return frozenset(leftovers.intersection(plan.forgotten))
+
+
+def awaited(plan: Plan) -> list[tuple[BaselineEntry, RemoteEntry]]:
+    """The uploads of an earlier time that are still to be seen complete."""
+    return [_awaited(one) for one in plan.awaiting]
 
 
 def _awaited(difference: Difference) -> tuple[BaselineEntry, RemoteEntry]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from syncd.core.filters import Filter, ignore_lines
@@ -62,10 +62,21 @@ class Tree:
         meanwhile, and when its ignore file cannot be read; ConfigurationError for a bad pattern there."""
         self._pin()
         self._rules = self._load_rules()
-        root = self._place.root
-        self._scanned = identity_of(root)
-        walk = Walk(self._given, root, rules=self._rules, follow_symlinks=self._follow, hidden=self._hidden)
-        return walk.entries()
+        self._scanned = identity_of(self._place.root)
+        return self._walk().entries()
+
+    def anchor(self, directory: str) -> str | None:
+        """See `ports.LocalTree`; by the rules of the last scan."""
+        walk = self._walk()
+        reached = walk.reaches(key_of(directory))
+        while reached is False and directory:
+            directory = directory.rpartition("/")[0]
+            reached = walk.reaches(key_of(directory))
+        return directory if reached else None
+
+    def children(self, directory: str, *, goes_into: Callable[[bytes], bool]) -> list[LocalEntry]:
+        """See `ports.LocalTree`; by the rules of the last scan."""
+        return list(self._walk().children(key_of(directory), goes_into=goes_into))
 
     def wants(self, path: str, *, directory: bool) -> bool:
         """Whether the rules of the last scan let the path in."""
@@ -95,6 +106,10 @@ class Tree:
     async def read(self, entry: LocalEntry) -> FileContent:
         """What is at the entry's path now, which may be newer than the entry: `Content.entry` says what was read."""
         return await asyncio.get_running_loop().run_in_executor(None, read_file, self._place, entry)
+
+    def _walk(self) -> Walk:
+        root = self._place.root
+        return Walk(self._given, root, rules=self._rules, follow_symlinks=self._follow, hidden=self._hidden)
 
     def _is_hidden(self, path: str) -> bool:
         key = key_of(path)

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncd.core.filters import Filter
 from syncd.core.model import Kind, LocalEntry
-from syncd.core.paths import SEPARATOR, path_of
-from syncd.errors import SourceMissing
+from syncd.core.paths import SEPARATOR, parent_of, path_of
+from syncd.errors import SourceMissing, Unreadable
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -53,20 +53,55 @@ class Walk:
             self._hidden_in.setdefault(directory, set()).add(name)
         self._hidden_targets = [root + b"/" + key.replace(SEPARATOR, b"/") for key in hidden]
         self._levels: list[Level] = []
+        self._goes_into: Callable[[bytes], bool] | None = None
+        self._lists = True
+        """False on the way down to a directory: only the one name is of interest."""
 
     def entries(self) -> Iterator[LocalEntry]:
         """The order is that of keys because names hold no 0x00: whatever is in a directory sorts before any sibling
         whose name begins with the directory's."""
-        top = self._top()
-        self._levels = [top]
-        while self._levels:
+        self._levels = [self._top()]
+        yield from self._below()
+
+    def reaches(self, directory: bytes) -> bool | None:
+        """Whether the key is a directory that is there and can be listed; None where the filters leave it out. Raises
+        SourceMissing."""
+        names = directory.split(SEPARATOR) if directory else []
+        self._lists = not names
+        self._levels = [self._top()]
+        for depth, name in enumerate(names, 1):
+            level = self._levels[-1]
+            if name in self._hidden_in.get(level.key_prefix[:-1], ()):
+                return None
+            try:
+                status = os.lstat(level.base + name)
+            except OSError:
+                return False
+            self._lists = depth == len(names)
+            entry = self._entry(level, name, status)
+            if self._levels[-1] is level:
+                return None if entry is None else False
+        return True
+
+    def children(self, directory: bytes, *, goes_into: Callable[[bytes], bool]) -> Iterator[LocalEntry]:
+        """What is directly in a directory, and what is below each child directory whose key `goes_into` accepts."""
+        if not self.reaches(directory):
+            raise Unreadable(f"{path_of(directory)!r} went away while it was looked at")
+        self._goes_into = lambda key: parent_of(key) != directory or goes_into(key)
+        yield from self._below()
+
+    def _below(self) -> Iterator[LocalEntry]:
+        root, top, depth = self._levels[0], self._levels[-1], len(self._levels)
+        while len(self._levels) >= depth:
             level = self._levels[-1]
             yield from self._rest_of(level)
             if self._levels[-1] is level:
                 self._levels.pop()
-        if identity_of(self._root) != top.identity:
-            # unmounted or swapped meanwhile: its files only looked gone
+        # unmounted or swapped meanwhile: its files only looked gone
+        if identity_of(root.base) != root.identity:
             raise SourceMissing(f"the source {str(self._source)!r} went away while it was scanned")
+        if identity_of(top.base) != top.identity:
+            raise Unreadable(f"{top.path_prefix!r} went away while it was looked at")
 
     def _rest_of(self, level: Level) -> Iterator[LocalEntry]:
         """To the level's end, or to a directory in it that is to be gone into first."""
@@ -102,6 +137,8 @@ class Walk:
     def _names(self, key: bytes, base: bytes) -> Iterator[bytes]:
         """All names, whole or OSError. The first is looked at, because a directory without search permission lists
         its names and then refuses each of them."""
+        if not self._lists:
+            return iter(())
         names = os.listdir(base)
         if key in self._hidden_in:
             names = [name for name in names if name not in self._hidden_in[key]]
@@ -131,6 +168,8 @@ class Walk:
         return _entry_of(key, kind, target) if wanted or leads_down else None
 
     def _directory(self, base: bytes, key: bytes, path: str, status: os.stat_result, wanted: bool) -> LocalEntry | None:
+        if self._goes_into is not None and not self._goes_into(key):
+            return _entry_of(key, Kind.DIRECTORY, status)
         try:
             names = self._names(key, base)
         except OSError:

@@ -200,6 +200,10 @@ def _spec(
         drain_s=values.parse_duration(job.drain),
         verify_checksums=options.checksum,
         accept_source=options.accept_source,
+        settle_s=values.parse_duration(job.settle),
+        settle_max_s=values.parse_duration(job.settle_max),
+        rescan_s=values.parse_duration(job.rescan),
+        flush=job.on_stop == "flush",
     )
 
 

@@ -36,6 +36,7 @@ class JobSpec:
 
     `source` is absolute, its symlinks unresolved: a `current` link may point elsewhere at the next run. `directory`
     is "" for the remote's root, else "a/b". `drain_s`: how long transfers in flight may finish after a signal.
+    `settle_s` and what follows are the daemon's; `flush`: before it stops, what changed is sent.
     """
 
     name: str
@@ -53,6 +54,10 @@ class JobSpec:
     drain_s: float
     verify_checksums: bool
     accept_source: bool
+    settle_s: float
+    settle_max_s: float
+    rescan_s: float
+    flush: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

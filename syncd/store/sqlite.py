@@ -26,7 +26,7 @@ from syncd.errors import StateError
 from syncd.store.faults import DAMAGED, code_of, reported
 from syncd.store.lock import JobLock
 from syncd.store.opening import BUSY_TIMEOUT_S, Opened, open_database
-from syncd.store.rows import FORGET, PUT, SELECT, Row, entries, row_of, signed, unsigned
+from syncd.store.rows import FORGET, PUT, SELECT, SELECT_RANGE, Row, entries, row_of, signed, unsigned
 from syncd.store.schema import STEPS, Step
 from syncd.store.spool import ListingSpool
 
@@ -95,6 +95,25 @@ class Database:
     @contextmanager
     def rows(self) -> Iterator[Iterator[BaselineEntry]]:
         """See `ports.Store`. What is written meanwhile is not in it."""
+        with self._snapshot() as connection:
+            with self._watched():
+                cursor = connection.execute(SELECT)
+            yield self._entries(cursor)
+
+    @contextmanager
+    def ranges(self) -> Iterator[Callable[[bytes, bytes], Iterator[BaselineEntry]]]:
+        """See `ports.Store`. What is written meanwhile is not in it."""
+        with self._snapshot() as connection:
+
+            def between(first: bytes, end: bytes) -> Iterator[BaselineEntry]:
+                with self._watched():
+                    cursor = connection.execute(SELECT_RANGE, (first, end))
+                return self._entries(cursor)
+
+            yield between
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
         with reported(self._path):
             connection = sqlite3.connect(
                 f"file:{quote(bytes(self._path.absolute()))}?mode=ro",
@@ -106,8 +125,7 @@ class Database:
         try:
             with self._watched():
                 connection.execute("BEGIN")
-                cursor = connection.execute(SELECT)
-            yield self._entries(cursor)
+            yield connection
         finally:
             connection.close()
 

@@ -53,6 +53,10 @@ class Voice:
         """The Telemetry of one job."""
         return Console(name, self._log, self._bar.row(name) if self._bar is not None else None)
 
+    def say(self, event: str) -> None:
+        """What concerns no single job."""
+        self._log.event(WARNING, event, {})
+
     def summarize(self, reports: Sequence[JobReport]) -> None:
         """The lines that end a run; in a JSON log an event for each job. With -q -q only of what went wrong."""
         for report in reports:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -64,6 +64,12 @@ class MemoryStore:
     def rows(self) -> Iterator[Iterator[BaselineEntry]]:
         self._chaos.point("rows")
         yield iter([self.baseline[key] for key in sorted(self.baseline)])
+
+    @contextmanager
+    def ranges(self) -> Iterator[Callable[[bytes, bytes], Iterator[BaselineEntry]]]:
+        self._chaos.point("ranges")
+        rows = [self.baseline[key] for key in sorted(self.baseline)]
+        yield lambda first, end: iter([row for row in rows if first <= row.key < end])
 
     async def count_directories(self) -> int:
         return sum(row.kind == Kind.DIRECTORY for row in self.baseline.values())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 from syncd.core.filters import Filter
@@ -106,7 +106,7 @@ class MemoryTree:
         return self._walk("")
 
     def _walk(self, directory: str) -> Iterator[LocalEntry]:
-        for name in sorted(self.children(directory), key=key_of):
+        for name in sorted(self.names_in(directory), key=key_of):
             path = f"{directory}/{name}" if directory else name
             node = self.nodes.get(path)
             if node is None or self.filters.excludes(path, directory=node.kind == Kind.DIRECTORY):
@@ -121,6 +121,31 @@ class MemoryTree:
                 yield self.entry(path, node)
             if node.kind == Kind.DIRECTORY:
                 yield from self._walk(path)
+
+    def anchor(self, directory: str) -> str | None:
+        if self.missing:
+            raise SourceMissing("the source is missing")
+        path = ""
+        for name in directory.split("/") if directory else ():
+            below = f"{path}/{name}" if path else name
+            if self.filters.excludes(below, directory=True):
+                return None
+            if below not in self.nodes or self.nodes[below].kind != Kind.DIRECTORY:
+                break
+            path = below
+        return path
+
+    def children(self, directory: str, *, goes_into: Callable[[bytes], bool]) -> list[LocalEntry]:
+        if self.missing or (directory and directory not in self.nodes):
+            raise SourceMissing("the source is missing")
+        self.chaos.point(f"look {directory}")
+        self.scanned, self.frozen, self.asked = self.chaos.step, set(), {}
+        depth = len(directory.split("/")) if directory else 0
+        return [
+            entry
+            for entry in self._walk(directory)
+            if entry.key.count(b"\0") == depth or goes_into(b"\0".join(entry.key.split(b"\0")[: depth + 1]))
+        ]
 
     def exists(self, path: str) -> bool:
         self.chaos.point(f"exists {path}")
@@ -149,7 +174,7 @@ class MemoryTree:
     def entry(self, path: str, node: Node) -> LocalEntry:
         return LocalEntry(key_of(path), node.kind, len(node.data), node.mtime_ns, node.ctime_ns, node.inode)
 
-    def children(self, directory: str) -> list[str]:
+    def names_in(self, directory: str) -> list[str]:
         prefix = f"{directory}/" if directory else ""
         names = [path[len(prefix) :] for path in self.nodes if path.startswith(prefix)]
         return [name for name in names if "/" not in name]

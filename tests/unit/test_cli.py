@@ -61,6 +61,18 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         remember("synchronize", specs, **given)
         return seen.reports
 
+    def run_daemon(
+        load: Callable[[], list[JobSpec]],
+        *,
+        state_dir: Path,
+        telemetry: Callable[[str], Telemetry],
+        said: Callable[[str], None],
+        listen: str,
+    ) -> int:
+        remember("run_daemon", load(), state_dir, telemetry)
+        said(f"listening on {listen}")
+        return 0
+
     def preview(specs: Sequence[JobSpec], **given: Any) -> list[tuple[JobReport, Plan]]:
         remember("preview", specs, **given)
         return [(report, Plan()) for report in seen.reports]
@@ -73,6 +85,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
     monkeypatch.setattr(app, "synchronize", synchronize)
     monkeypatch.setattr(app, "preview", preview)
+    monkeypatch.setattr(app, "run_daemon", run_daemon)
     monkeypatch.setattr(app, "list_destination", list_destination)
     return seen
 
@@ -88,6 +101,8 @@ class TestWords:
     @pytest.mark.parametrize(
         ("line", "call"),
         [
+            ("", "run_daemon"),
+            ("--delete mirror", "run_daemon"),
             ("--once", "synchronize"),
             ("--once assets", "synchronize"),
             ("assets --once", "synchronize"),
@@ -105,7 +120,8 @@ class TestWords:
     @pytest.mark.parametrize(
         ("line", "call"),
         [
-            ("src sandbox:/x", "synchronize"),
+            ("src sandbox:/x", "run_daemon"),
+            ("--once src sandbox:/x", "synchronize"),
             ("--once src prod:/x", "synchronize"),
             ("src --once prod:/x", "synchronize"),
             ("plan src prod:/x", "preview"),
@@ -122,7 +138,7 @@ class TestWords:
         assert run(["--once", "--", "-src", "prod:/x"]) == 0
         assert seen.specs[0].source == Path.cwd() / "-src"
         assert run(["--", "plan", "prod:/x"]) == 0
-        assert (seen.call, seen.specs[0].name) == ("synchronize", "plan")
+        assert (seen.call, seen.specs[0].name) == ("run_daemon", "plan")
 
     @pytest.mark.parametrize(
         "line",
@@ -160,8 +176,7 @@ class TestWords:
     @pytest.mark.parametrize(
         ("line", "said"),
         [
-            ("", "the daemon is not available in this version"),
-            ("--delete mirror", "the daemon is not available in this version"),
+            ("--json", "say --once"),
             ("assets", "say `syncd --once assets`"),
             ("asset", "asset: neither a command nor a job (did you mean assets?)"),
             ("--once nothing", "nothing: neither a command nor a job (known: assets)"),

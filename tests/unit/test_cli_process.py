@@ -58,25 +58,25 @@ def listed() -> list[str]:
 
 
 def test_a_run_a_second_run_and_a_listing() -> None:
-    first = shell("syncd src sandbox:/x --json")
+    first = shell("syncd --once src sandbox:/x --json")
     assert first.returncode == 0, first.stderr
     report = json.loads(first.stdout)
     assert (report["ok"], report["jobs"][0]["created"], report["jobs"][0]["job"]) == (True, 2, "src")
     assert "src: 2 created" in first.stderr
-    assert json.loads(shell("syncd src sandbox:/x --json").stdout)["jobs"][0]["unchanged"] == 2
+    assert json.loads(shell("syncd --once src sandbox:/x --json").stdout)["jobs"][0]["unchanged"] == 2
     assert listed() == ["a.txt", "b\x1b[31m"]
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "syncd src sandbox:/x -v --json >&-",
-        "syncd src sandbox:/x -v --json 2>&-",
-        "syncd src sandbox:/x -v --json 0<&- >&- 2>&-",
-        "syncd src sandbox:/x -v 2>/dev/full",
-        "syncd src sandbox:/x -v --log-format json 2>/dev/full",
-        "set -o pipefail; syncd src sandbox:/x -v --json | true",
-        "set -o pipefail; syncd src sandbox:/x -v 2>&1 >/dev/null | true",
+        "syncd --once src sandbox:/x -v --json >&-",
+        "syncd --once src sandbox:/x -v --json 2>&-",
+        "syncd --once src sandbox:/x -v --json 0<&- >&- 2>&-",
+        "syncd --once src sandbox:/x -v 2>/dev/full",
+        "syncd --once src sandbox:/x -v --log-format json 2>/dev/full",
+        "set -o pipefail; syncd --once src sandbox:/x -v --json | true",
+        "set -o pipefail; syncd --once src sandbox:/x -v 2>&1 >/dev/null | true",
     ],
 )
 def test_streams_that_are_closed_full_or_gone_stop_nothing(line: str) -> None:
@@ -88,7 +88,7 @@ def test_streams_that_are_closed_full_or_gone_stop_nothing(line: str) -> None:
 
 
 def test_a_result_that_cannot_be_written_is_a_failure_of_the_command_not_of_the_sync() -> None:
-    answer = shell("syncd src sandbox:/x --json >/dev/full")
+    answer = shell("syncd --once src sandbox:/x --json >/dev/full")
     assert (answer.returncode, "cannot write the result: No space left" in answer.stderr) == (1, True)
     assert len(listed()) == 2
 
@@ -104,7 +104,7 @@ def test_output_survives_an_encoding_that_cannot_write_it(monkeypatch: pytest.Mo
 class TestTerminal:
     def test_shows_a_bar_then_the_summary(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TERM", "xterm-256color")
-        code, shown = on_terminal("src", "sandbox:/x")
+        code, shown = on_terminal("--once", "src", "sandbox:/x")
         assert code == 0
         assert b"comparing" in shown or b"files" in shown
         assert b"src: 2 created" in shown.splitlines()[-1]
@@ -115,7 +115,7 @@ class TestTerminal:
     )
     def test_shows_none_where_it_is_not_wanted(self, monkeypatch: pytest.MonkeyPatch, term: str, option: str) -> None:
         monkeypatch.setenv("TERM", term)
-        code, shown = on_terminal("src", "sandbox:/x", option)
+        code, shown = on_terminal("--once", "src", "sandbox:/x", option)
         assert (code, b"comparing" in shown, b"\x1b[?25l" in shown) == (0, False, False)
 
     def test_has_colours_unless_there_are_to_be_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ class TestTerminal:
     def test_is_not_steered_by_a_file_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv("NO_COLOR", "1")
-        shown = on_terminal("src", "sandbox:/x", "-v")[1] + on_terminal("ls", "sandbox:/x")[1]
+        shown = on_terminal("--once", "src", "sandbox:/x", "-v")[1] + on_terminal("ls", "sandbox:/x")[1]
         assert b"b\\x1b[31m" in shown
         assert b"b\x1b[31m" not in shown
 

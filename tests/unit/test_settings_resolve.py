@@ -89,6 +89,10 @@ class TestJobs:
             drain_s=120.0,
             verify_checksums=True,
             accept_source=True,
+            settle_s=0.5,
+            settle_max_s=300.0,
+            rescan_s=3600.0,
+            flush=False,
         )
 
     def test_a_source_is_relative_to_its_file_and_keeps_its_symlinks(

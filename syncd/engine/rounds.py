@@ -1,0 +1,381 @@
+"""The looks of the daemon at a job: at directories that changed, at all of the source, at both sides as a whole, at
+deletions that are due.
+
+Called by `keeper`, one of each kind at a time. Each is the same reconcile on its own scope: observe, decide, and hand
+what was decided to `carry`. What was being worked on meanwhile, has not settled or is parked is left out and looked at
+again. Raises what ends the look as a whole; its scope is queued again then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from syncd.core.busy import Fence
+from syncd.core.classify import occupied_parents
+from syncd.core.diff import Census, Difference, LocalChange
+from syncd.core.guard import DOUBTED
+from syncd.core.lot import Due
+from syncd.core.model import (
+    Delete,
+    Drift,
+    JobReport,
+    Kind,
+    LocalEntry,
+    MaxDelete,
+    Problem,
+    Replace,
+    SourceIdentity,
+)
+from syncd.core.paths import ancestors_of, is_below, key_of, parent_of, path_of
+from syncd.core.plan import Plan
+from syncd.core.settling import Stillness
+from syncd.engine.carry import Carrier, keys_of
+from syncd.engine.desk import Desk, directories_of
+from syncd.engine.job import Job
+from syncd.engine.observe import View, observe, walk
+from syncd.engine.reconcile import Decision, Reconcile
+from syncd.engine.scope import compare, gone_elsewhere, look
+
+RESTLESS = "it changes all the time: it is sent when it has held still"
+CONTESTED = "somebody else changes it on the destination again and again; it is tried again later"
+CONTESTED_TIMES = 3
+"""So often overwritten within the time below, a path is left to whoever else writes it for a while."""
+CONTESTED_S = 600.0
+MOST_MOVED = 20_000
+"""With more deletions than this collected, what is new is not compared with them."""
+OLD_S = 5.0
+"""A change that the watch has not told of after this long is unannounced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a walk over the source found. `cpu_s`: what it cost."""
+
+    directories: set[str]
+    unannounced: int
+    cpu_s: float
+
+
+class Rounds:
+    def __init__(self, job: Job, desk: Desk, carrier: Carrier, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        self._job = job
+        self._desk = desk
+        self._carrier = carrier
+        self._wall_ns = wall_ns
+        self._checked: SourceIdentity | None = None
+        self._usual: frozenset[int] = frozenset()
+        self._drifts: dict[str, tuple[float, int]] = {}
+        self._rebuilt = job.store.memory.rebuilt
+        self.accept_source = False
+        self.hurried = False
+        """Nothing has to settle any more: there is no time left."""
+
+    async def everything(self, *, since_s: float) -> asyncio.Task[None]:
+        """Both sides as a whole. The task that is returned ends when all that was decided has been tried once."""
+        with self._fence() as fence:
+            await self._carrier.flush()
+            view = await observe(self._job)
+            self._desk.records = view.census.remote + view.census.directories_known
+            self._usual = frozenset(map(_mark, view.changes))
+            reconcile = self._reconcile()
+            done = await self._decide_and_begin(reconcile, view, fence, since_s=since_s)
+            self._checked = view.source
+            self.accept_source = False
+            self._rebuilt = False
+            return done
+
+    async def directories(self, dirty: Mapping[str, float]) -> None:
+        """Some directories, each with since when it is dirty."""
+        since_s = min(dirty.values())
+        with self._fence() as fence:
+            await self._carrier.flush()
+            source = await asyncio.to_thread(self._job.tree.identity)
+            if self._is_another(source):
+                self._desk.queue.reconcile_all(since_s=since_s, due_s=_now())
+                self._desk.queue.look_at(dirty, since_s=since_s, due_s=_now() + OLD_S)
+                return
+            parts = await asyncio.to_thread(look, self._job, list(dirty))
+            excluded = self._excluding([one for part in parts for one in part.changes], fence, since_s=since_s)
+            looked = {*map(key_of, dirty), *(part.key for part in parts)}
+            parts = [part for part in parts if part.is_open(lambda key: key in excluded or fence.excludes(key))]
+            self._put_right(looked - {part.key for part in parts}, excluded, fence)
+            if not parts:
+                return
+            view = await compare(self._job, source, parts, census=Census(), known_records=self._desk.records)
+            within = {part.key for part in parts}
+            view = await self._with_what_left(view, within)
+            await self._decide_and_begin(self._reconcile(), view, fence, since_s=since_s, looked=within)
+
+    async def deletions(self, due: Due) -> None:
+        """A lot of deletions, everything about it looked at again: each path, the root, and how much is left."""
+        job, desk = self._job, self._desk
+        with self._fence() as fence:
+            await self._carrier.flush()
+            source = await asyncio.to_thread(job.tree.identity)
+            if self._is_another(source):
+                desk.queue.reconcile_all(since_s=_now(), due_s=_now())
+                desk.lot.later(_now())
+                return
+            census = Census()
+            await asyncio.to_thread(walk, job, census)
+            parts = await asyncio.to_thread(look, job, sorted(directories_of(due.keys)))
+            view = await compare(job, source, parts, census=census, known_records=desk.records)
+            reconcile = self._reconcile(guarded=not due.approved)
+            looked = {part.key for part in parts}
+            await self._decide_and_begin(reconcile, view, fence, since_s=_now(), looked=looked, due=due)
+
+    async def source(self) -> Found:
+        """The whole source compared with the baseline, without a request: the directories of what is new."""
+        with self._fence() as fence:
+            await self._carrier.flush()
+            changes, cpu_s = await asyncio.to_thread(_walk_and_measure, self._job)
+            marks = frozenset(map(_mark, changes))
+            new = [one for one in changes if _mark(one) not in self._usual and not fence.excludes(one.key)]
+            self._usual = marks
+            queued = self._desk.queue.directories
+            unannounced = sum(path_of(parent_of(one.key)) not in queued and self._is_old(one) for one in new)
+            return Found(directories_of(one.key for one in new), unannounced, cpu_s)
+
+    def _is_old(self, change: LocalChange) -> bool:
+        local = change.local
+        if local is None or local.kind != Kind.FILE or self._desk.queue.rests(path_of(change.key), local):
+            return False
+        return self._wall_ns() - max(local.mtime_ns, local.ctime_ns) > OLD_S * 1e9
+
+    def _is_another(self, source: SourceIdentity) -> bool:
+        """Whether the source is not the one that was looked at as a whole."""
+        remembered = self._job.store.memory.source
+        if source == self._checked or remembered is None:
+            return False
+        return source.filesystem != remembered.filesystem or remembered.inode not in (source.inode, DOUBTED)
+
+    @contextmanager
+    def _fence(self) -> Iterator[Fence]:
+        fence = self._desk.busy.fence()
+        try:
+            yield fence
+        finally:
+            fence.close()
+
+    def _reconcile(self, *, guarded: bool = True) -> Reconcile:
+        policy = self._job.policy
+        if not guarded:
+            policy = replace(policy, max_delete=MaxDelete(percent=100.0))
+        if _now() < self._desk.whole_moves_from_s:
+            policy = replace(policy, capabilities=replace(policy.capabilities, move_directory=False))
+        job = replace(self._job, policy=policy, accept_source=self._job.accept_source or self.accept_source)
+        return Reconcile(job, JobReport(job.name), rebuilt=self._rebuilt)
+
+    def _excluding(self, changes: Sequence[LocalChange], fence: Fence, *, since_s: float) -> set[bytes]:
+        """What is not to be decided on now: it has not settled, or is parked. Queued for when it may be."""
+        excluded: set[bytes] = set()
+        for key, local, _ in changes:
+            path = path_of(key)
+            file = local if local is not None and local.kind == Kind.FILE else None
+            if fence.excludes(key):
+                continue
+            moving = file is not None and self._is_moving(file, since_s=since_s)
+            if moving or self._desk.queue.rests(path, file):
+                excluded.add(key)
+        return excluded
+
+    def _is_moving(self, file: LocalEntry, *, since_s: float) -> bool:
+        if self.hurried:
+            return False
+        now_s = _now()
+        verdict = self._desk.settling.judge(file, now_s=now_s, wall_ns=self._wall_ns())
+        if verdict.stillness in (Stillness.SETTLED, Stillness.GROWING):
+            return False
+        if verdict.stillness is Stillness.RESTLESS:
+            problem = Problem(path_of(file.key), "create", RESTLESS)
+            self._desk.queue.park(problem, now_s=now_s, entry=file, chance=random.random())
+        self._desk.queue.look_at(directories_of([file.key]), since_s=since_s, due_s=now_s + verdict.wait_s)
+        return True
+
+    def _put_right(
+        self,
+        looked: Collection[bytes] | None,
+        excluded: Collection[bytes],
+        fence: Fence,
+        spared: Collection[bytes] = (),
+    ) -> None:
+        """Parked paths and deletions on their way that were in what was looked at (None: everything) are solved or no
+        deletions any more, unless they are among `spared` or could not be decided on."""
+        lot, queue = self._desk.lot, self._desk.queue
+
+        def is_settled(key: bytes) -> bool:
+            was_looked_at = looked is None or parent_of(key) in looked
+            return was_looked_at and key not in spared and key not in excluded and not fence.excludes(key)
+
+        queue.solved(path for path in queue.parked_paths() if is_settled(key_of(path)))
+        back = [key for key in lot.keys if is_settled(key)]
+        lot.discard(back)
+        below = [key for key in lot.keys if any(is_below(key, one) for one in back)] if looked is not None else []
+        queue.look_at(directories_of(below), since_s=_now(), due_s=_now())
+
+    async def _with_what_left(self, view: View, within: Collection[bytes]) -> View:
+        """The view, and what was noticed to be gone elsewhere before: it may be where something is new now."""
+        keys = self._desk.lot.keys
+        if not keys or len(keys) > MOST_MOVED or not any(_is_new(one) for one in view.differences):
+            return view
+        gone = await asyncio.to_thread(gone_elsewhere, self._job, keys, within)
+        here = {one.key for one in view.differences}
+        more = [one for one in gone if one.key not in here]
+        return replace(view, differences=sorted([*view.differences, *more], key=lambda one: one.key))
+
+    async def _decide_and_begin(
+        self,
+        reconcile: Reconcile,
+        view: View,
+        fence: Fence,
+        *,
+        since_s: float,
+        looked: Collection[bytes] | None = None,
+        due: Due | None = None,
+    ) -> asyncio.Task[None]:
+        """`looked`: the directories that the view is of, None for everything; `due`: the deletions that it is for."""
+        excluded = self._excluding(view.changes, fence, since_s=since_s)
+        view = replace(view, differences=self._planned_around(view.differences, excluded, fence, since_s=since_s))
+        licensed = due.keys if due is not None else frozenset()
+        counted = self._desk.lot.counted(_now()) if due is not None else 0
+        decision = await reconcile.decide(view, licensed=licensed, done=counted)
+        concerned = _concerned(decision.plan)
+        if any(fence.excludes(key) for key in concerned):
+            return await self._look_again(view, since_s=since_s, whole=looked is None)
+        spared = {*concerned, *(one.key for one in decision.plan.withheld), *_problematic(decision)}
+        self._put_right(looked, excluded, fence, spared)
+        self._take_note(decision, due, since_s=since_s)
+        decision = replace(decision, plan=self._without_contested(decision.plan))
+        done = self._carrier.begin(reconcile, decision, since_s=since_s)
+        if not decision.plan.directory_moves:
+            await self._record(reconcile, decision)
+        if looked is None or due is not None:
+            await reconcile.remember(decision)
+        return done
+
+    async def _look_again(self, view: View, *, since_s: float, whole: bool) -> asyncio.Task[None]:
+        """While it was decided, something else began on what it is about."""
+        await view.listing.aclose()
+        self._desk.block([one.key for one in view.differences], since_s=since_s, now_s=_now())
+        self._desk.lot.later(_now())
+        if whole:
+            self._desk.queue.reconcile_all(since_s=since_s, due_s=_now())
+        return asyncio.create_task(asyncio.sleep(0))
+
+    async def _record(self, reconcile: Reconcile, decision: Decision) -> None:
+        """What is known now although nothing has to be done for it."""
+        known = [*(row.key for row in decision.plan.adopted), *decision.plan.forgotten]
+        self._desk.busy.take(known)
+        try:
+            await reconcile.record_known(decision)
+        finally:
+            self._desk.release(known, now_s=_now())
+
+    def _planned_around(
+        self, differences: Sequence[Difference], excluded: Collection[bytes], fence: Fence, *, since_s: float
+    ) -> list[Difference]:
+        blocked = [one.key for one in differences if fence.excludes(one.key)]
+        self._desk.block(blocked, since_s=since_s, now_s=_now())
+        out = {*blocked, *excluded}
+        kept = [one for one in differences if one.key not in out]
+        ways = _only_ways(kept, excluded) if excluded else set()
+        return [one for one in kept if one.key not in ways]
+
+    def _take_note(self, decision: Decision, due: Due | None, *, since_s: float) -> None:
+        """What the plan says beside its operations."""
+        desk, plan = self._desk, decision.plan
+        now_s = _now()
+        for problem in (*plan.problems, *decision.failed):
+            desk.queue.park(problem, now_s=now_s, entry=_entry_at(decision.view, problem.path), chance=random.random())
+        if plan.directory_moves:
+            desk.lot.discard(key for one in plan.directory_moves for key in _with_below(one.source, desk.lot.keys))
+            if due is not None:
+                desk.lot.later(now_s)
+            return
+        withheld = {one.key for one in plan.withheld}
+        desk.lot.discard(key for one in plan.operations for key in keys_of(one) if not isinstance(one, Delete))
+        if due is not None and plan.held_because is not None:
+            desk.lot.hold(due.keys & withheld, plan.held_because)
+            self._job.telemetry.warning("deletions_held", files=plan.held, because=plan.held_because)
+        if due is not None:
+            desk.lot.discard(due.keys - withheld)
+            deletes = [one for one in plan.operations if isinstance(one, Delete)]
+            desk.lot.done(sum(one.files for one in deletes), now_s=now_s)
+        desk.lot.noticed(plan.withheld, since_s=since_s, now_s=now_s)
+
+    def _without_contested(self, plan: Plan) -> Plan:
+        """The plan without replacing what somebody else has changed again and again: that is parked."""
+        contested = {one.path for one in plan.drifted if self._is_contested(one)}
+        for drift in plan.drifted:
+            self._job.telemetry.warning("drifted", path=drift.path, kind=drift.kind)
+        parked = {one.path for one in plan.operations if isinstance(one, Replace) and one.path in contested}
+        if not parked or any(isinstance(one, Delete) for one in plan.operations):
+            return plan
+        for path in parked:
+            problem = Problem(path, "replace", CONTESTED)
+            entry = next(one.local for one in plan.operations if isinstance(one, Replace) and one.path == path)
+            self._desk.queue.park(problem, now_s=_now(), entry=entry, chance=random.random())
+        return replace(plan, operations=tuple(one for one in plan.operations if one.path not in parked))
+
+    def _is_contested(self, drift: Drift) -> bool:
+        first_s, times = self._drifts.get(drift.path, (_now(), 0))
+        if _now() - first_s > CONTESTED_S:
+            first_s, times = _now(), 0
+        self._drifts[drift.path] = first_s, times + 1
+        if len(self._drifts) > MOST_MOVED:
+            self._drifts.clear()
+        return times + 1 > CONTESTED_TIMES
+
+
+def _concerned(plan: Plan) -> set[bytes]:
+    """Every path that a plan is about to change, on the remote or in the baseline."""
+    keys = {key for one in plan.operations for key in keys_of(one)}
+    return keys | {row.key for row in plan.adopted} | {*plan.forgotten} | {one.key for one in plan.awaiting}
+
+
+def _problematic(decision: Decision) -> set[bytes]:
+    return {key_of(problem.path) for problem in (*decision.plan.problems, *decision.failed)}
+
+
+def _is_new(difference: Difference) -> bool:
+    return difference.local is not None and difference.remote is None
+
+
+def _only_ways(differences: Sequence[Difference], excluded: Collection[bytes]) -> set[bytes]:
+    """The new directories in which something has to wait and nothing can be sent yet, and the empty ones in them: they
+    are made on the way to that."""
+    files = {one.key for one in differences if one.local is not None and one.local.kind == Kind.FILE}
+    wait, filled = occupied_parents(excluded), occupied_parents(files)
+    new = [one.key for one in differences if _is_new(one) and one.key not in filled and one.key not in files]
+    ways = {key for key in new if key in wait}
+    return ways | {key for key in new if not ways.isdisjoint(ancestors_of(key))}
+
+
+def _entry_at(view: View, path: str) -> LocalEntry | None:
+    key = key_of(path)
+    local = next((one.local for one in view.differences if one.key == key), None)
+    return local if local is not None and local.kind == Kind.FILE else None
+
+
+def _with_below(path: str, keys: Collection[bytes]) -> list[bytes]:
+    key = key_of(path)
+    return [one for one in keys if one == key or is_below(one, key)]
+
+
+def _mark(change: LocalChange) -> int:
+    return hash((change.key, change.local))
+
+
+def _walk_and_measure(job: Job) -> tuple[list[LocalChange], float]:
+    started_s = time.thread_time()
+    changes = walk(job, Census())
+    return changes, time.thread_time() - started_s
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
