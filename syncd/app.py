@@ -40,7 +40,6 @@ from syncd.store.sqlite import open_store
 from syncd.telemetry.control import ControlServer
 from syncd.telemetry.counts import Counted, Counts
 from syncd.telemetry.notify import Notifier
-from syncd.telemetry.status import StatusServer
 
 EMBEDDED = "sandbox"
 
@@ -109,6 +108,8 @@ async def _run_daemon(
         supervisor = Supervisor(posts, manager=Notifier(), said=said)
         await stack.enter_async_context(ControlServer(state_dir, supervisor))
         if listen:
+            from syncd.telemetry.status import StatusServer  # a web server, that most runs do not have
+
             await stack.enter_async_context(StatusServer(listen, supervisor, counts))
         return await supervisor.run()
 

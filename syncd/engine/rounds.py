@@ -172,8 +172,11 @@ class Rounds:
         return Reconcile(job, JobReport(job.name), rebuilt=self._rebuilt)
 
     def _excluding(self, changes: Sequence[LocalChange], fence: Fence, *, since_s: float) -> set[bytes]:
-        """What is not to be decided on now: it has not settled, or is parked. Queued for when it may be."""
+        """What is not to be decided on now: it has not settled, or is parked. Queued for when it may be, as is what is
+        or was worked on meanwhile."""
         excluded: set[bytes] = set()
+        blocked = [one.key for one in changes if fence.excludes(one.key)]
+        self._desk.block(blocked, since_s=since_s, now_s=_now())
         for key, local, _ in changes:
             path = path_of(key)
             file = local if local is not None and local.kind == Kind.FILE else None
