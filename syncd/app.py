@@ -38,7 +38,7 @@ from syncd.sandbox import APPLICATION_ID, TOKEN, DataDirectoryInUse, Knobs, Sand
 from syncd.settings import JobSpec, RemoteSpec
 from syncd.store.sqlite import open_store
 from syncd.telemetry.control import ControlServer
-from syncd.telemetry.counts import Counted, Counts
+from syncd.telemetry.counts import Counted, Counts, JobCounts
 from syncd.telemetry.notify import Notifier
 
 EMBEDDED = "sandbox"
@@ -103,7 +103,7 @@ async def _run_daemon(
         remotes = await stack.enter_async_context(_Remotes(state_dir))
 
         def posts() -> list[Post]:
-            return [_post(spec, remotes, Counted(telemetry(spec.name), counts.of(spec.name))) for spec in load()]
+            return [_post(spec, remotes, telemetry(spec.name), counts.of(spec.name)) for spec in load()]
 
         supervisor = Supervisor(posts, manager=Notifier(), said=said)
         await stack.enter_async_context(ControlServer(state_dir, supervisor))
@@ -114,13 +114,14 @@ async def _run_daemon(
         return await supervisor.run()
 
 
-def _post(spec: JobSpec, remotes: _Remotes, telemetry: Telemetry) -> Post:
+def _post(spec: JobSpec, remotes: _Remotes, voice: Telemetry, counts: JobCounts) -> Post:
     """A job as the supervisor keeps it; the same again as long as the token is, too, wherever that comes from."""
 
     @asynccontextmanager
     async def opened(stop: Stop) -> AsyncIterator[Opened]:
         async with AsyncExitStack() as stack:
-            job = await _open_job(stack, spec, remotes, telemetry, stop, Traffic())
+            traffic = Traffic(answered=counts.request, retried=counts.retried)
+            job = await _open_job(stack, spec, remotes, Counted(voice, counts), stop, traffic)
             watch = await open_watch(spec.source, follow_symlinks=spec.follow_symlinks, left_out=[remotes.state_dir])
             stack.push_async_callback(watch.aclose)
             yield Opened(job, watch)

@@ -29,10 +29,13 @@ S3_TRANSIENT = frozenset({"RequestTimeout", "IncompleteBody", "InternalError", "
 
 @dataclass(slots=True)
 class Traffic:
-    """One job's HTTP requests, uploads and retries included, and how many of them were retries."""
+    """One job's HTTP requests, uploads and retries included, and how many of them were retries. `answered` is told of
+    each its operation and status (None without an answer), `retried` of each retry."""
 
     requests: int = 0
     retries: int = 0
+    answered: Callable[[str, int | None], None] = lambda *_: None
+    retried: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -123,7 +126,13 @@ class Observed:
 
     async def send(self, request: Request[T]) -> Answer:
         self._traffic.requests += 1
-        return await self._inner.send(request)
+        status: int | None = None
+        try:
+            answer = await self._inner.send(request)
+            status = answer.status
+        finally:
+            self._traffic.answered(request.operation, status)
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +198,7 @@ class Retrying:
         backoff_s = shared.patience.backoff_s(attempts.failures, shared.chance())
         await self._sleep(max(backoff_s, failure.retry_after_s, shared.budget.spend_s(now_s)))
         self._traffic.retries += 1
+        self._traffic.retried()
 
     async def _once(self, request: Request[T]) -> T:
         shared = self._shared
