@@ -234,7 +234,9 @@ class Checks:
         if any(not one.owned for one in self._cloud.at(record.key)) and self._mode is not DeleteMode.MIRROR:
             return False
         inside = self._cloud.below(record.key)
-        strangers = [one for one in inside if not one.owned or one.detached or self._is_frozen(one.path)]
+        strangers = [one for one in inside if not one.owned or one.detached or one.renamed or self._is_frozen(one.path)]
+        if record.renamed:
+            return False  # made, and then not taken back because of a crash or a failure: nobody can know it
         if any(self._is_left_out(one) for one in strangers):
             return False
         if self._mode is DeleteMode.MIRROR:
@@ -265,7 +267,8 @@ class Checks:
         """Whether anything follows from a row that is not settled."""
         node = self._tree.nodes.get(path_of(row.key))
         cut_short = any(not one.owned and one.status == Status.PENDING for one in self._cloud.at(row.key))
-        if self._is_frozen(path_of(row.key)) or cut_short:
+        another_kind = any(one.kind != row.kind for one in self._cloud.at(row.key))
+        if self._is_frozen(path_of(row.key)) or cut_short or another_kind:
             return False
         return self._mode is not DeleteMode.NEVER if node is None else node.kind == row.kind
 
