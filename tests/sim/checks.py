@@ -26,13 +26,13 @@ class Checks:
         self._tree = tree
         self._cloud = cloud
         self._store = store
-        self._committed = 0
         self.violations: list[str] = []
         self.deleted_files = 0
         """By the run, without its own leftovers."""
         cloud.completed = self._completed
         cloud.made_on_the_way = self._made_on_the_way
         cloud.removed = self._removed
+        store.committed = self._adopted
 
     def begin(self, mode: DeleteMode, max_delete: MaxDelete, filters: Filter, remote: MemoryRemote) -> None:
         self._mode = DeleteMode.NEVER if self._store.memory.rebuilt else mode
@@ -82,16 +82,14 @@ class Checks:
     def _removed(self, records: list[Record], ours: bool) -> None:
         if not ours:
             return
-        self._adopt()
         going = set(map(id, records))
         for record in records:
             complaint = self._complaint(record, going)
             if complaint is not None:
                 self._violated(f"{record.path!r} ({record.kind.name}) was deleted: {complaint}")
 
-    def _adopt(self) -> None:
-        """What the baseline once knew as the same on both sides is the job's."""
-        rows, self._committed = self._store.written[self._committed :], len(self._store.written)
+    def _adopted(self, rows: list[BaselineEntry]) -> None:
+        """What the baseline knows as the same on both sides is the job's."""
         for row in rows:
             if row.kind == Kind.FILE and row.sync == Sync.SYNCED:
                 for record in self._cloud.at(row.key):
@@ -106,7 +104,9 @@ class Checks:
         if self._is_left_out(record):
             return "the filters leave it out"
         if twins:
-            ours = record.made_by_us or record.owned or record.status == Status.PENDING
+            row = self._store.baseline.get(record.key)
+            repeat = record.status == Status.PENDING or (row is not None and row.checksum == record.entry.checksum)
+            ours = record.made_by_us or record.owned or repeat
             return None if ours or self._mode is DeleteMode.MIRROR else "a stranger's twin"
         if self._is_claimed(record) or self._is_taken_back(record):
             return None
@@ -142,7 +142,9 @@ class Checks:
     def _makes_way(self, record: Record) -> bool:
         """Whether it is an emptied directory, where a file comes to its place: then it need only be adopted."""
         node = self._tree.nodes.get(record.path)
-        return record.kind == Kind.DIRECTORY and (node is None or node.kind == Kind.FILE)
+        if record.kind != Kind.DIRECTORY:
+            return False
+        return node is None or node.kind == Kind.FILE or node.born > self._tree.scanned
 
     def _still_local(self, record: Record) -> str | None:
         """Whether a local one of its kind was there when that was last looked at."""
@@ -162,7 +164,6 @@ class Checks:
 
     def converged(self, report: JobReport, *, empty_directories: bool) -> list[str]:
         """What is not as it must be after a run that nothing disturbed."""
-        self._adopt()
         failed = {problem.path for problem in report.failed}
         found = [f"{path!r} failed without need" for path in failed if not self._is_hopeless(path)]
         found += self._not_equal(failed, held=report.held > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -47,8 +47,8 @@ class MemoryStore:
         self.baseline: dict[bytes, BaselineEntry] = {}
         self.memory = MemoryOfJob()
         self.spools: list[MemorySpool] = []
-        self.written: list[BaselineEntry] = []
-        """Every row that was ever committed, for the checkers."""
+        self.committed: Callable[[list[BaselineEntry]], None] = lambda _: None
+        """Told of the rows of every commit."""
 
     def reopen(self) -> None:
         """As a new process opens it."""
@@ -82,7 +82,7 @@ class MemoryStore:
                 self.baseline.pop(key, None)
             for row in rows:
                 self.baseline[row.key] = row
-            self.written += rows
+            self.committed(rows)
             self._chaos.point("committed")
 
     async def remember_source(self, identity: SourceIdentity) -> None:
