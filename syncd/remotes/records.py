@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from syncd.core.model import Kind, RemoteEntry, Status
-from syncd.core.paths import SEPARATOR, join, name_of, path_of
+from syncd.core.paths import SEPARATOR, join, name_of
 from syncd.errors import Rejected
 
 BAD_NAME = b"\xff"
@@ -106,11 +106,6 @@ class Place:
         """Whether a local path can stand for the record."""
         entry = self.entry(record)
         return entry is not None and not name_of(entry.key).startswith(BAD_NAME)
-
-    def path(self, record: Record) -> str | None:
-        """The path of a record, None for one that is not below the destination."""
-        entry = self.entry(record)
-        return None if entry is None else path_of(entry.key)
 
     def entry(self, record: Record) -> RemoteEntry | None:
         return next(iter(self.entries((record,))), None)
