@@ -67,6 +67,15 @@ def test_a_run_a_second_run_and_a_listing() -> None:
     assert listed() == ["a.txt", "b\x1b[31m"]
 
 
+def test_a_source_may_be_called_like_a_command() -> None:
+    shell("cp -r src config")
+    answer = shell("syncd --once config sandbox:/x --json")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["jobs"][0]["created"] == 2
+    planned = shell("syncd config sandbox:/y --dry-run --json")
+    assert [action["path"] for action in json.loads(planned.stdout)["jobs"][0]["actions"]] == ["a.txt", "b\x1b[31m"]
+
+
 @pytest.mark.parametrize(
     "line",
     [
