@@ -22,7 +22,7 @@ from syncd.core.model import (
 from syncd.core.paths import is_below, key_of
 from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
-from syncd.engine.ledger import Ledger, arriving, claimed, made, uploaded
+from syncd.engine.ledger import Ledger, arriving, claimed, made, proven, uploaded
 from syncd.errors import AlreadyExists, NotFound
 
 
@@ -46,12 +46,12 @@ class Effects:
     async def replace(self, operation: Replace) -> None:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
-        base, record_id = operation.base, operation.remote.id
-        claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=record_id)
-        await self._ledger.claim([claim])
-        record = await self._job.remote.replace(operation.remote, operation.path, content)
+        remote = operation.remote
+        base = proven(operation.base, remote)
+        await self._ledger.claim([claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)])
+        record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
-        await self._confirmation.expect(row, record, before=operation.remote.checksum)
+        await self._confirmation.expect(row, record, before=remote.checksum)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
 

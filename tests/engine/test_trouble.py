@@ -220,6 +220,19 @@ def test_somebody_elses_file_whose_overwriting_was_cut_short_is_not_removed() ->
     assert world.cloud.at(b"a")[0].status == Status.PENDING
 
 
+def test_what_a_crashed_upload_brought_stays_the_jobs_own_when_the_next_one_crashes_too() -> None:
+    world = World()
+    world.tree.write("a", "first")
+    world.chaos.on["upload done"] = world.chaos.crash
+    assert world.run().crashed
+    world.wait()
+    world.tree.write("a", "second")
+    world.at_call("replace a", world.chaos.crash)
+    assert world.run().crashed
+    world.tree.remove("a")
+    assert world.clean_run().changes == ["delete a"]
+
+
 def test_an_unfinished_upload_is_known_until_it_is_removed() -> None:
     world = World(settings=Settings(workers=1))
     world.tree.write("a", "1")

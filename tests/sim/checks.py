@@ -230,7 +230,9 @@ class Checks:
 
     def _had_to_go(self, record: Record) -> bool:
         if record.status == Status.PENDING:
-            ours = record.made_by_us and not record.renamed and not record.detached
+            row = self._store.baseline.get(record.key)
+            moved = row is not None and row.checksum is not None and row.id != record.id
+            ours = record.made_by_us and not (record.renamed or record.detached or moved)
             return ours and self._mode is not DeleteMode.NEVER
         if any(not one.owned for one in self._cloud.at(record.key)) and self._mode is not DeleteMode.MIRROR:
             return False
@@ -267,7 +269,8 @@ class Checks:
     def _matters(self, row: BaselineEntry) -> bool:
         """Whether anything follows from a row that is not settled."""
         node = self._tree.nodes.get(path_of(row.key))
-        cut_short = any(not one.owned and one.status == Status.PENDING for one in self._cloud.at(row.key))
+        cut_short = any(one.status == Status.PENDING and row.id != one.id for one in self._cloud.at(row.key))
+        cut_short |= any(one.status == Status.PENDING and not one.owned for one in self._cloud.at(row.key))
         another_kind = any(one.kind != row.kind for one in self._cloud.at(row.key))
         if self._is_frozen(path_of(row.key)) or cut_short or another_kind:
             return False
