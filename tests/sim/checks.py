@@ -93,7 +93,8 @@ class Checks:
         for row in rows:
             if row.kind == Kind.FILE and row.sync == Sync.SYNCED:
                 for record in self._cloud.at(row.key):
-                    record.owned = record.owned or record.entry.checksum == row.checksum
+                    same = row.id in ("", record.id) and record.entry.checksum == row.checksum
+                    record.owned = record.owned or same
 
     def _complaint(self, record: Record, going: set[int]) -> str | None:
         twins = [one for one in self._cloud.at(record.key) if id(one) not in going]
