@@ -85,10 +85,9 @@ def local_changes(
 ) -> Iterator[LocalChange]:
     """Where the local tree is not what the baseline says; counts into `census` on the way."""
     for key, entry, base in merge_join(_with_directories(local), baseline):
+        # a file as the baseline knows it, which nearly all are; the first six fields of both are the same
         if entry is not None and base is not None and base[:6] == entry and base.checksum is not None:
-            census.known += (
-                1  # a file as the baseline knows it (the first six fields are the same): what nearly all are
-            )
+            census.known += 1
             census.local += 1
             census.present += 1
             continue
