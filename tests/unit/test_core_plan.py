@@ -91,6 +91,13 @@ def test_what_moves_out_of_a_directory_is_not_deleted_with_it() -> None:
     assert [record.id for one in deletes(views) for record in one.covers] == ["id of d/y"]
 
 
+def test_in_mirror_what_is_beside_a_moved_record_goes_with_its_directory() -> None:
+    views = Views(delete=DeleteMode.MIRROR).known_directory("d", local=False).gone("d/x", inode=1)
+    views.record("d/x", "theirs", id_="2").record("d/x", "theirs too", id_="3").file("x", inode=1, time=99)
+    assert views.operations() == ["move x from d/x", "delete d"]
+    assert [record.id for one in deletes(views) for record in one.covers] == ["2", "3"]
+
+
 def test_empty_directories_are_made_only_if_wanted() -> None:
     views = Views().directory("a").directory("a/b").directory("c")
     assert views.operations() == ["mkdir a (on the way)", "mkdir a/b", "mkdir c"]
