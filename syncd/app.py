@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import resource
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -36,6 +38,9 @@ from syncd.settings import JobSpec, RemoteSpec
 from syncd.store.sqlite import open_store
 
 EMBEDDED = "sandbox"
+
+OTHER_FILES = 32
+"""Open besides those of transfers: state, listing, lock, event loop, modules that are being loaded."""
 
 Voices = Callable[[str], Telemetry]
 
@@ -244,7 +249,7 @@ class _Remotes:
             api_url=api_url,
             token=token,
             requests_per_second=spec.requests_per_second,
-            max_connections=spec.max_connections,
+            max_connections=min(spec.max_connections, _most_connections()),
         )
         self._accounts[spec] = await self._stack.enter_async_context(account)
         return account
@@ -263,6 +268,13 @@ class _Remotes:
 
 def _embedded_token() -> str:
     return TOKEN
+
+
+def _most_connections() -> int:
+    """What the limit of open files leaves room for: each request may hold a connection to the API, one to the storage
+    and a file."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else max((soft - OTHER_FILES) // 3, 1)
 
 
 class _Signals:

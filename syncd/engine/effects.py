@@ -37,8 +37,9 @@ class Effects:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
         claim = claimed(key, content.checksum, size_bytes=size)
+        begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
         async with self._intending([claim, *_rows_of(parents)]):
-            record = await self._job.remote.create(operation.path, content)
+            record = await self._job.remote.create(operation.path, content, begun_s_ago=begun_s_ago)
         await self._confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
         self._report.bytes_uploaded += content.entry.size

@@ -188,7 +188,7 @@ class Reconcile:
         report.skipped = list(plan.skipped)
         report.held = plan.held
         report.extra = plan.extra
-        hopeless = sum(problem.action in ("create", "move") for problem in plan.problems) + len(decision.failed)
+        hopeless = sum(_is_of_local_file(problem) for problem in plan.problems) + len(decision.failed)
         differing = done_before + _files_arriving(plan) + hopeless
         report.unchanged = max(decision.view.census.local - differing, 0)
         if plan.held_because is not None:
@@ -211,6 +211,11 @@ class Reconcile:
 def _files_arriving(plan: Plan) -> int:
     moved = sum(one.files for one in plan.operations if isinstance(one, Move))
     return moved + sum(isinstance(one, Create | Replace) for one in plan.operations)
+
+
+def _is_of_local_file(problem: Problem) -> bool:
+    """A name that is not valid UTF-8 is no file to the census, whatever it names."""
+    return problem.action in ("create", "move") and not any("\udc80" <= char <= "\udcff" for char in problem.path)
 
 
 def _was_there(view: View, record_id: str) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from syncd.core.model import DeleteMode, MaxDelete, Status, Sync
 from syncd.core.paths import key_of
+from syncd.engine.execute import STALE_AFTER_S
 from syncd.errors import Rejected, RemoteDead, Transient, Unauthorized
 from tests.engine.test_mirroring import synced
 from tests.sim.cloud import Knobs
@@ -304,3 +305,32 @@ def test_one_look_that_keeps_failing_does_not_end_the_run() -> None:
 def _break_looks(world: World) -> None:
     record = world.cloud.at(b"a")[0]
     world.broken[f"get {record.id.lstrip('0')}"] = Transient("kept failing")
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 5.0])
+@pytest.mark.parametrize("step", ["post", "post done"])
+def test_a_create_that_was_cut_off_is_looked_up_before_it_is_made_again(step: str, lag_s: float) -> None:
+    world = World(knobs=Knobs(lag_s=lag_s, refuses_twins=False))
+    world.tree.write("a", "1")
+    world.tree.write("b", "2")
+    world.chaos.on[step] = world.chaos.crash
+    assert world.run().crashed
+    assert world.run().exit == 0
+    world.wait()
+    assert sorted(record.key for record in world.cloud.records.values()) == [b"a", b"b"]
+    assert world.clean_run().changes == []
+
+
+def test_a_file_that_somebody_changed_during_a_long_run_is_not_deleted() -> None:
+    world = synced("gone", "new")
+    world.tree.remove("gone")
+    world.tree.write("new", "other content")
+
+    def take_long() -> None:
+        world.clock.now_s += 2 * STALE_AFTER_S
+        world.cloud.put("gone", "somebody else's")
+
+    world.at_call("replace new", take_long)
+    run = world.run()
+    assert world.cloud.files() == {"gone": b"somebody else's", "new": b"other content"}
+    assert [drift.path for drift in run.report.drifted] == ["gone"]

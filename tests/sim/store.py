@@ -15,6 +15,7 @@ from tests.sim.chaos import Chaos
 class MemoryOfJob:
     source: SourceIdentity | None = None
     rebuilt: bool = False
+    idle_s: float = 0.0
 
 
 class MemorySpool:
