@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any, TypeVar
 
 import syncd
 from syncd.sandbox import APPLICATION_ID, Kind, Knobs, Record, Sandbox
+from tests.e2e.warm import Nursery, Run
 
 T = TypeVar("T")
 
@@ -90,36 +90,43 @@ def _only_set(variables: Mapping[str, str | None]) -> dict[str, str]:
 class Program:
     """Starts syncd with a home of its own as its working directory."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, nursery: Nursery) -> None:
         self.home = home
+        self._nursery = nursery
         home.mkdir(exist_ok=True)
 
     def start(
         self,
-        *words: str | Path | bytes,
+        *words: str | Path,
         env: Mapping[str, str | None] | None = None,
+        cold: bool = False,
         prefix: tuple[str, ...] = (),
         **how: Any,
-    ) -> subprocess.Popen[bytes]:
-        """The process, with its output in pipes unless `how` says otherwise. `prefix`: a program that runs it."""
+    ) -> Run | subprocess.Popen[bytes]:
+        """The process, with its output in pipes. `cold`, a `prefix` (a program to run it by) or more about `how`:
+        by `python -m syncd`, loading all it needs."""
+        variables = environment(self.home, **(env or {}))
+        if not (cold or prefix or how):
+            return self._nursery.start(words, cwd=self.home, environment=variables)
         how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
-        command = [*prefix, sys.executable, "-m", "syncd", *words]
-        return subprocess.Popen(command, cwd=self.home, env=environment(self.home, **(env or {})), **how)
+        return subprocess.Popen([*prefix, sys.executable, "-m", "syncd", *words], cwd=self.home, env=variables, **how)
 
-    def run(self, *words: str | Path | bytes, **how: Any) -> Ended:
+    def run(self, *words: str | Path, **how: Any) -> Ended:
         return ended(self.start(*words, **how), as_json="--json" in words)
 
 
-def ended(process: subprocess.Popen[bytes], *, as_json: bool) -> Ended:
+def ended(process: Run | subprocess.Popen[bytes], *, as_json: bool) -> Ended:
     """Wait for its end and look at what it said."""
     try:
         out, err = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
-    result = Ended(process.returncode, (out or b"").decode(), (err or b"").decode())
+    code = process.returncode
+    assert code is not None
+    result = Ended(code, (out or b"").decode(), (err or b"").decode())
     for word in NEVER_SEEN:
         assert word not in result.out + result.err, f"{word!r} in:\n{result.out}\n{result.err}"
-    if as_json and process.returncode != -signal.SIGKILL and result.out:
+    if as_json and result.out:
         json.loads(result.out)
     return result
 
@@ -173,6 +180,14 @@ class Server:
     def records(self, kind: Kind = "files") -> list[Record]:
         return self.call(lambda: self.sandbox.records(kind))
 
+    def plant(self, path: str, content: bytes, kind: Kind = "files") -> Record:
+        """A completed file that somebody else put there."""
+        return self.call(lambda: self.sandbox.plant(path, content, kind=kind))
+
+    def remove(self, record: Record) -> None:
+        """Take a record away as somebody else would."""
+        self.call(lambda: self.sandbox.remove(record))
+
     def until(self, condition: Callable[[], object]) -> None:
         """Return as soon as a condition holds; it is looked at in the server's thread."""
         until(lambda: self.call(condition))
@@ -207,9 +222,12 @@ class Pair:
         scheme = "losant" if self.kind == "files" else "losant-private"
         return f"{scheme}://{APPLICATION_ID}/{self.directory}"
 
+    @property
+    def where(self) -> list[str | Path]:
+        return ["--api-url", self.api_url or self.server.url, "--state-dir", self.state]
+
     def words(self, *more: str) -> list[str | Path]:
-        where = ["--api-url", self.api_url or self.server.url, "--state-dir", str(self.state)]
-        return [self.source, self.destination, *where, "--json", *more]
+        return [self.source, self.destination, *self.where, "--json", *more]
 
     def once(self, *more: str, **how: Any) -> Ended:
         return self.program.run("--once", *self.words(*more), **how)
@@ -217,7 +235,7 @@ class Pair:
     def plan(self, *more: str, **how: Any) -> Ended:
         return self.program.run("plan", *self.words(*more), **how)
 
-    def start(self, *more: str, **how: Any) -> subprocess.Popen[bytes]:
+    def start(self, *more: str, **how: Any) -> Run | subprocess.Popen[bytes]:
         return self.program.start("--once", *self.words(*more), **how)
 
     def mirrored(self, *more: str, code: int = 0) -> Ended:
@@ -270,8 +288,7 @@ class Pair:
 
     def plant(self, path: str, content: bytes = b"theirs") -> Record:
         """A file at the destination that somebody else put there."""
-        whole = f"/{self.directory}/{path}" if self.directory else f"/{path}"
-        return self.server.call(lambda: self.server.sandbox.plant(whole, content, kind=self.kind))
+        return self.server.plant(f"/{self.directory}/{path}", content, self.kind)
 
     def record(self, path: str) -> Record:
         whole = f"/{self.directory}/{path}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,9 @@ destination = "prod:/{pair.directory}"
 
 
 def test_version_and_help(program: Program) -> None:
-    assert program.run("--version").out == f"syncd {__version__}\n"
+    assert program.run("--version", cold=True).out == f"syncd {__version__}\n"
     for command in ((), ("plan",), ("ls",), ("config",), ("init",), ("sandbox",)):
-        run = program.run(*command, "--help")
+        run = program.run(*command, "--help", cold=True)
         assert run.code == 0
         assert run.out.startswith("Usage: syncd")
         assert run.err == ""
@@ -163,8 +164,7 @@ def test_a_plan_says_what_once_does_and_does_nothing(pair: Pair) -> None:
 
 def test_a_plan_for_people(pair: Pair) -> None:
     pair.write("a.txt", "abc")
-    words = ["--api-url", pair.server.url, "--state-dir", str(pair.state)]
-    run = pair.program.run("plan", pair.source, pair.destination, *words)
+    run = pair.program.run("plan", pair.source, pair.destination, *pair.where)
     assert run.code == 0
     assert "create" in run.out
     assert "a.txt" in run.out
@@ -220,7 +220,7 @@ def test_ls(pair: Pair) -> None:
     pair.write("a.txt", "abc")
     pair.write("d/b.txt", "defg")
     pair.mirrored()
-    words = [pair.destination, "--api-url", pair.server.url, "--state-dir", str(pair.state)]
+    words = [pair.destination, *pair.where]
     run = pair.program.run("ls", *words, "--json")
     assert run.code == 0
     listed = {item["path"]: item for item in run.json}
@@ -277,9 +277,7 @@ def test_2_a_bad_configuration_names_the_key(pair: Pair, job: str, named: str) -
 
 def test_two_remotes_without_a_token_are_ambiguous(pair: Pair) -> None:
     file = configured(pair)
-    file.write_text(
-        file.read_text() + f'[remotes.other]\nkind = "losant"\napplication_id = "{APPLICATION_ID}"\n'
-    )
+    file.write_text(file.read_text() + f'[remotes.other]\nkind = "losant"\napplication_id = "{APPLICATION_ID}"\n')
     run = pair.program.run("--once")
     assert run.code == 2
     assert "SYNCD_TOKEN" in run.err
@@ -346,10 +344,11 @@ def test_sandbox_serves_until_it_is_told_to_stop(program: Program, tmp_path: Pat
     source = tmp_path / "source"
     source.mkdir()
     (source / "a").write_text("a")
-    process = program.start("sandbox", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"))
+    process = program.start("sandbox", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), cold=True)
+    assert isinstance(process, subprocess.Popen)
     assert process.stdout is not None
     url = process.stdout.readline().decode().split()[-1]
-    words = [source, f"losant://{APPLICATION_ID}/dir", "--api-url", url, "--json"]
+    words: list[str | Path] = [source, f"losant://{APPLICATION_ID}/dir", "--api-url", url, "--json"]
     assert program.run("--once", *words, env={"SYNCD_TOKEN": "sandbox"}).counts() == {"created": 1}
     process.send_signal(signal.SIGTERM)
     run = ended(process, as_json=False)
@@ -364,14 +363,16 @@ def test_the_embedded_sandbox(program: Program, tmp_path: Path) -> None:
     (source / "d" / "a").write_text("a")
     nothing = {"SYNCD_TOKEN": None}
     words = ("--once", source, "sandbox:/copy", "--json")
-    assert program.run(*words, env=nothing).counts() == {"created": 1, "directories": 1}
-    assert program.run(*words, env=nothing).counts() == {"unchanged": 1}
+    assert program.run(*words, env=nothing, cold=True).counts() == {"created": 1, "directories": 1}
+    assert program.run(*words, env=nothing, cold=True).counts() == {"unchanged": 1}
     assert (program.home / ".local" / "state" / "syncd").is_dir()
     listed = program.run("ls", "-R", "sandbox:/copy", "--json", env=nothing)
     assert [item["path"] for item in listed.json] == ["d", "d/a"]
     for name in ("one", "two"):
-        fresh = [*words, "--state-dir", str(tmp_path / name)]
-        assert program.run(*fresh, env=nothing).counts() == {"created": 1, "directories": 1}
+        assert program.run(*words, "--state-dir", tmp_path / name, env=nothing).counts() == {
+            "created": 1,
+            "directories": 1,
+        }
 
 
 def test_json_of_a_run_that_could_not_begin(pair: Pair) -> None:

@@ -103,7 +103,10 @@ def test_another_directory_in_the_place_of_the_source(pair: Pair) -> None:
     assert pair.mirrored(code=3).counts() == {"unchanged": 1, "held": 8}
     shutil.rmtree(pair.source)
     pair.source.with_name("away").rename(pair.source)
-    pair.mirrored()
+    assert pair.mirrored(code=3).counts() == {"unchanged": 8, "held": 1}
+    assert pair.mirrored("--max-delete", "100%").counts() == {"unchanged": 8, "deleted": 1}
+    (pair.source / "7.txt").unlink()
+    assert pair.mirrored().counts() == {"unchanged": 7, "deleted": 1}
     pair.assert_equal()
 
 

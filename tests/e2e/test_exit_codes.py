@@ -87,8 +87,7 @@ def test_4_wrong_token(pair: Pair) -> None:
 
 def test_4_unknown_application(pair: Pair) -> None:
     pair.write("a")
-    where = ["--api-url", pair.server.url, "--state-dir", str(pair.state)]
-    run = pair.program.run("--once", pair.source, f"losant://{'0' * 24}/dir", *where)
+    run = pair.program.run("--once", pair.source, f"losant://{'0' * 24}/dir", *pair.where)
     assert run.code == 4
     assert "application" in run.err
 

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from syncd.sandbox import Fault
 from tests.e2e.program import Pair
 
 
@@ -217,7 +218,7 @@ def test_delete_mirror(pair: Pair) -> None:
     put(pair, {"a": "one"})
     pair.plant("theirs")
     pair.plant("deep/down/theirs")
-    pair.server.call(lambda: pair.server.sandbox.plant("/elsewhere", b"not in the destination"))
+    pair.server.plant("/elsewhere", b"not in the destination")
     run = pair.mirrored("--delete", "mirror")
     assert run.counts() == {"created": 1, "deleted": 2}
     pair.assert_equal()
@@ -227,12 +228,9 @@ def test_delete_mirror(pair: Pair) -> None:
 def test_what_somebody_else_changed_is_overwritten_and_said(pair: Pair) -> None:
     put(pair, {"a": "mine", "b": "mine too"})
     pair.mirrored()
-    pair.server.call(lambda: pair.server.sandbox.remove(pair.record("a"))) if False else None
-    theirs = pair.record("a")
-    pair.server.call(lambda: pair.server.sandbox.remove(theirs))
+    pair.server.remove(pair.record("a"))
     pair.plant("a", b"theirs")
-    gone = pair.record("b")
-    pair.server.call(lambda: pair.server.sandbox.remove(gone))
+    pair.server.remove(pair.record("b"))
     run = pair.mirrored()
     drifted = sorted((drift["path"], drift["kind"]) for drift in run.job["drifted"])
     assert drifted == [("a", "changed"), ("b", "deleted")]
@@ -245,8 +243,7 @@ def test_what_somebody_else_changed_is_not_deleted_with_the_local_one(pair: Pair
     file = pair.write("a", "mine")
     pair.write("b", "b")
     pair.mirrored()
-    theirs = pair.record("a")
-    pair.server.call(lambda: pair.server.sandbox.remove(theirs))
+    pair.server.remove(pair.record("a"))
     pair.plant("a", b"theirs")
     file.unlink()
     run = pair.mirrored()
@@ -387,3 +384,60 @@ def test_whatever_the_remote_is_like(pair: Pair, knobs: dict[str, object]) -> No
     pair.mirrored()
     pair.assert_equal()
     pair.assert_idle()
+
+
+def test_the_old_copy_stays_until_the_new_one_is_there(pair: Pair) -> None:
+    """A rename that is an upload: while the upload fails, the old path is not deleted."""
+    put(pair, {"page.txt": "<p>", "other": "x"})
+    pair.mirrored()
+    (pair.source / "page.txt").rename(pair.source / "page.html")
+    pair.server.turn(faults=(Fault("form", "status", status=400, name="page.html", body="<Error/>"),))
+    assert set(pair.mirrored(code=1).failed()) == {"page.html"}
+    assert pair.remote()["page.txt"] == b"<p>"
+    pair.server.turn()
+    pair.mirrored()
+    pair.assert_equal()
+
+
+def test_what_makes_way_waits_for_nothing_it_does_not_have_to(pair: Pair) -> None:
+    """A directory that becomes a file holds somebody else's file: it stays, and the file is named as failed."""
+    put(pair, {"x/mine": "mine", "other": "x"})
+    pair.mirrored()
+    pair.plant("x/theirs")
+    shutil.rmtree(pair.source / "x")
+    pair.write("x", "a file now")
+    run = pair.mirrored(code=1)
+    assert set(run.failed()) == {"x"}
+    assert pair.remote()["x/theirs"] == b"theirs"
+    assert pair.remote()["other"] == b"x"
+
+
+def test_empty_directories_only_where_they_are_wanted(pair: Pair) -> None:
+    (pair.source / "empty/inner").mkdir(parents=True)
+    pair.write("full/file", "x")
+    (pair.program.home / "syncd.toml").write_text(
+        f"""
+        state_dir = "{pair.state}"
+        [remotes.prod]
+        kind = "losant"
+        application_id = "5a9db0c5e1f4a20007c0ffee"
+        api_url = "{pair.server.url}"
+        [jobs.assets]
+        source = "{pair.source}"
+        destination = "prod:/dir"
+        empty_directories = false
+        """
+    )
+    assert pair.program.run("--once").code == 0
+    assert pair.remote() == {"full": None, "full/file": b"x"}
+
+
+def test_a_directory_that_was_there_before_is_not_removed(pair: Pair) -> None:
+    """Only what syncd made is its own."""
+    pair.plant("shared/theirs")
+    pair.write("shared/mine", "mine")
+    pair.mirrored()
+    pair.server.remove(pair.record("shared/theirs"))
+    shutil.rmtree(pair.source / "shared")
+    assert pair.mirrored().counts() == {"deleted": 1}
+    assert pair.remote() == {"shared": None}

@@ -96,5 +96,7 @@ def test_the_standard_library_there_and_back(library: Pair) -> None:
     assert changes == expected
     assert third.counts()["deleted"] > 3
     library.assert_equal()
-    assert official_contents(library) == {path: content for path, content in library.local().items() if content is not None}
+    assert official_contents(library) == {
+        path: content for path, content in library.local().items() if content is not None
+    }
     library.assert_idle()

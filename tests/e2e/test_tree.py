@@ -62,7 +62,7 @@ def test_odd_names_are_mirrored_and_stay(pair: Pair) -> None:
 def test_odd_names_for_people_do_not_steer_the_terminal(pair: Pair) -> None:
     for name in ODD_NAMES:
         pair.write(name, name)
-    words = [pair.source, pair.destination, "--api-url", pair.server.url, "--state-dir", str(pair.state)]
+    words = [pair.source, pair.destination, *pair.where]
     plan = pair.program.run("plan", *words)
     run = pair.program.run("--once", *words, "-v", "--log-format", "console")
     listed = pair.program.run("ls", *words[1:])
@@ -183,9 +183,7 @@ def test_sizes(pair: Pair) -> None:
 
 
 def test_images_with_their_type_and_dimensions(pair: Pair) -> None:
-    pixel = bytes.fromhex(
-        "89504e470d0a1a0a0000000d494844520000000200000003080600000097ad14e70000000049454e44ae426082"
-    )
+    pixel = bytes.fromhex("89504e470d0a1a0a0000000d494844520000000200000003080600000097ad14e70000000049454e44ae426082")
     pair.write("pixel.png", pixel)
     pair.write("torn.png", pixel[:12])
     pair.write("text.txt", "text")

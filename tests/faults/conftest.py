@@ -9,12 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import TOKEN, Pair, Program, Server
+from tests.e2e.program import TOKEN, Pair, Program, Server, environment
+from tests.e2e.warm import Nursery
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    nursery = Nursery(environment(tmp_path_factory.mktemp("nursery")))
+    yield nursery
+    nursery.close()
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path / "home")
+def program(tmp_path: Path, nursery: Nursery) -> Program:
+    return Program(tmp_path / "home", nursery)
 
 
 @pytest.fixture

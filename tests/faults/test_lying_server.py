@@ -16,8 +16,8 @@ import pytest
 from syncd.sandbox import Fault
 from tests.e2e.program import Pair
 
-Change = Callable[[str, bytes], bytes]
-"""The path of a request and the body of its answer to the body that is passed on."""
+Change = Callable[[bytes], bytes]
+"""The body of an answer to the one that is passed on."""
 
 
 class Liar:
@@ -42,14 +42,14 @@ class Liar:
                     with error:
                         status, kind, content = error.code, error.headers["Content-Type"], error.read()
                 if self.command == "GET" and status == 200 and liar.change is not None:
-                    content = liar.change(self.path, content)
+                    content = liar.change(content)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = pass_on
+            do_GET = do_POST = do_PATCH = do_DELETE = pass_on  # noqa: N815 - as the base class names them
 
             def log_message(self, *_: Any) -> None:
                 """Silent."""
@@ -76,7 +76,7 @@ def liar(pair: Pair) -> Iterator[Liar]:
 
 
 def listing_only(edit: Callable[[dict[str, Any]], None]) -> Change:
-    def change(path: str, body: bytes) -> bytes:
+    def change(body: bytes) -> bytes:
         document = json.loads(body)
         if "items" in document:
             edit(document)
@@ -178,7 +178,7 @@ def test_a_listing_that_changes_while_it_is_read(pair: Pair) -> None:
     for number in range(40):
         pair.write(f"{number}", f"content {number}")
     for number in range(30):
-        pair.server.call(lambda: pair.server.sandbox.plant(f"/elsewhere/{number}", b"x"))
+        pair.server.plant(f"/elsewhere/{number}", b"x")
     pair.mirrored()
     pair.server.turn(page_size_ceiling=10)
     pages = 0
