@@ -11,7 +11,7 @@ import pytest
 
 from syncd import __version__
 from syncd.sandbox import APPLICATION_ID
-from tests.e2e.program import TOKEN, Pair, Program, ended
+from tests.e2e.program import TOKEN, Pair, Program, ended, until
 
 REPORT_KEYS = [
     "job",
@@ -350,6 +350,13 @@ def test_sandbox_serves_until_it_is_told_to_stop(program: Program, tmp_path: Pat
     url = process.stdout.readline().decode().split()[-1]
     words: list[str | Path] = [source, f"losant://{APPLICATION_ID}/dir", "--api-url", url, "--json"]
     assert program.run("--once", *words, env={"SYNCD_TOKEN": "sandbox"}).counts() == {"created": 1}
+    (source / "large").write_bytes(bytes(2**28))
+    client = program.start("--once", *words, env={"SYNCD_TOKEN": "sandbox"})
+    until(lambda: any(file.stat().st_size > 2**20 for file in (tmp_path / "data").rglob("*") if file.is_file()))
+    client.kill()
+    client.communicate()
+    (source / "large").unlink()
+    assert program.run("--once", *words, env={"SYNCD_TOKEN": "sandbox"}).counts()["unchanged"] == 1
     process.send_signal(signal.SIGTERM)
     run = ended(process, as_json=False)
     assert run.code == 0
