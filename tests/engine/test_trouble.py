@@ -334,3 +334,13 @@ def test_a_file_that_somebody_changed_during_a_long_run_is_not_deleted() -> None
     run = world.run()
     assert world.cloud.files() == {"gone": b"somebody else's", "new": b"other content"}
     assert [drift.path for drift in run.report.drifted] == ["gone"]
+
+
+def test_a_renamed_file_that_cannot_be_read_keeps_its_old_place() -> None:
+    world = synced("old")
+    world.tree.rename("old", "new")
+    world.tree.write("new", "content of OLD")
+    world.tree.nodes["new"].locked = True
+    run = world.run()
+    assert (run.exit, run.failed) == (1, ["new"])
+    assert world.cloud.files() == {"old": b"content of old"}
