@@ -212,9 +212,11 @@ class Execution:
     async def _delete(self, deletes: Sequence[Delete]) -> None:
         deletes = [one for one in deletes if not any(path in self._failed for path in one.after)]
         directories = [one for one in deletes if one.remote.kind == Kind.DIRECTORY]
-        expected = sum(record.kind == Kind.DIRECTORY for one in directories for record in one.covers)
         if self._job.stop.requested:
             return
+        expected = sum(record.kind == Kind.DIRECTORY for one in directories for record in one.covers)
+        if len(directories) > 1:
+            expected = await self._job.store.count_directories()
         fresh = await look_into(self._job.remote, [one.path for one in directories], expected=expected)
 
         async def remove(operation: Delete) -> None:
