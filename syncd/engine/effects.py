@@ -23,7 +23,7 @@ from syncd.core.paths import is_below, key_of
 from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger, arriving, claimed, made, proven, uploaded
-from syncd.errors import AlreadyExists, NotFound
+from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
 
 
 class Effects:
@@ -86,12 +86,12 @@ class Effects:
 
     @asynccontextmanager
     async def _intending(self, rows: Sequence[BaselineEntry]) -> AsyncIterator[None]:
-        """Claim what is about to be made, and let go of it where the answer says that nothing was: what is at those
-        paths then is somebody else's."""
+        """Claim what is about to be made, and let go of it where the answer says that nothing was made at those paths:
+        what is there then is somebody else's."""
         await self._ledger.claim(rows)
         try:
             yield
-        except (AlreadyExists, NotFound):
+        except (AlreadyExists, NotFound, RenamedByRemote):
             await self._ledger.record([], [row.key for row in rows])
             raise
 
