@@ -244,6 +244,12 @@ class Pair:
         assert run.code == code, run
         return run
 
+    def an_hour_later(self) -> None:
+        """As if the last run had been an hour ago: what it left uncertain has shown by now if it ever will."""
+        for file in self.state.rglob("*.db*"):
+            then_s = file.stat().st_mtime - 3600
+            os.utime(file, (then_s, then_s))
+
     def write(self, path: str, content: str | bytes = "content") -> Path:
         """A file of the source, with its directories."""
         file = self.source / path

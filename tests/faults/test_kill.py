@@ -41,6 +41,7 @@ def killed_when(pair: Pair, condition: Callable[[], object]) -> None:
     pair.server.until(lambda: condition() or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     ended(process, as_json=True)
+    pair.an_hour_later()
 
 
 def requests_beyond(pair: Pair, count: int) -> Callable[[], bool]:
@@ -118,12 +119,26 @@ def test_killed_right_after_a_change(pair: Pair, operation: str) -> None:
     pair.assert_idle()
 
 
+def test_run_again_at_once_while_the_listing_lags(pair: Pair) -> None:
+    """What was being created when it was killed is looked for before it is created again."""
+    pair.write("a", "content")
+    pair.server.turn(listing_lag=3.0, faults=(Fault("create", "hang", seconds=60, when="after", count=1),))
+    process = pair.start()
+    pair.server.until(lambda: pair.server.sandbox.records())
+    process.kill()
+    process.communicate()
+    pair.mirrored()
+    pair.assert_equal()
+    assert pair.server.counts()["create"] == 1
+
+
 def test_killed_while_a_large_file_is_uploaded(pair: Pair) -> None:
     pair.write("large", b"x" * (30 * 2**20))
     process = pair.start()
     pair.server.until(lambda: pair.server.sandbox.requests.in_flight["form"])
     process.kill()
     process.communicate()
+    pair.an_hour_later()
     assert pair.remote() == {}
     pair.mirrored()
     pair.assert_equal()
@@ -139,6 +154,7 @@ def test_the_embedded_sandbox_survives_a_kill(pair: Pair) -> None:
     pair.server.until(lambda: process.poll() is not None or len(list(data.rglob("*"))) > 20)
     process.kill()
     process.communicate()
+    pair.an_hour_later()
     run = pair.program.run(*words)
     assert run.code == 0, run
     assert pair.program.run(*words).counts() == {"unchanged": 300}
@@ -188,6 +204,7 @@ def test_a_second_signal_does_not_wait(pair: Pair) -> None:
     process.send_signal(signal.SIGINT)
     process.wait(3)
     run = ended(process, as_json=True)
+    pair.an_hour_later()
     assert run.code == 130
     assert run.json["exit"] == 130
     pair.server.turn()
@@ -219,6 +236,7 @@ def test_a_drain_has_an_end(pair: Pair) -> None:
     process.wait(5)
     run = ended(process, as_json=True)
     assert run.code == 143
+    pair.an_hour_later()
     assert pair.program.run("--once").code == 0
     pair.assert_equal()
     assert pair.server.counts()["create"] == 1

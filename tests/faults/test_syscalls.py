@@ -72,6 +72,7 @@ def second_tree(pair: Pair) -> None:
 def killed(pair: Pair, call: str, when: int) -> bool:
     """Whether the run died there rather than come to its end before."""
     code = pair.once(prefix=strace(call, "signal=KILL", str(when))).code
+    pair.an_hour_later()
     assert code in (0, -signal.SIGKILL)
     return code != 0
 
