@@ -6,6 +6,7 @@ and `--version` are quick. Results go to standard output, all else to standard e
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ LATER = frozenset(
 )
 """Commands that are promised and not built."""
 
+GARBAGE_EVERY = 100_000
+"""Entries make no circles, and looking for circles among them every 700 took an eighth of a run over 100,000 files."""
+
 _RUNS = frozenset({"--once", "--dry-run"})
 
 _EXIT_HELP = """\b
@@ -34,6 +38,7 @@ configuration, 3 deletions held, 4 credentials refused, 5 remote unreachable,
 def main() -> NoReturn:
     """The `syncd` script: runs the command line and exits with its code."""
     streams.secure()
+    gc.set_threshold(GARBAGE_EVERY)
     code = run(sys.argv[1:])
     streams.finish()
     sys.exit(code)
