@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,9 +142,12 @@ class TestTerminal:
         assert b"b\x1b[31m" not in shown
 
 
-def test_the_sandbox_says_how_it_is_used_and_ends_when_told() -> None:
+@pytest.mark.parametrize("in_background", [False, True], ids=["foreground", "background"])
+def test_the_sandbox_says_how_it_is_used_and_ends_when_told(in_background: bool) -> None:
+    """A shell's background job begins with SIGINT ignored."""
     command = [*SYNCD, "sandbox", "--listen", "127.0.0.1:0", "--data", "data"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
+    begun = partial(signal.signal, signal.SIGINT, signal.SIG_IGN) if in_background else None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=begun) as sandbox:
         try:
             assert sandbox.stdout is not None
             told = dict(sandbox.stdout.readline().rstrip("\n").split(": ", 1) for _ in range(5))
