@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import resource
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from syncd.core.classify import Policy
 from syncd.core.model import JobReport, RemoteEntry
@@ -34,14 +36,19 @@ from syncd.ports import Telemetry
 from syncd.remotes.account import Account
 from syncd.remotes.losant import Losant
 from syncd.remotes.transport import Traffic
-from syncd.sandbox import APPLICATION_ID, TOKEN, DataDirectoryInUse, Knobs, Sandbox, SandboxError, serve
 from syncd.settings import JobSpec, RemoteSpec
 from syncd.store.sqlite import open_store
 from syncd.telemetry.control import ControlServer
 from syncd.telemetry.counts import Counted, Counts, JobCounts
 from syncd.telemetry.notify import Notifier
 
+if TYPE_CHECKING:
+    from syncd.sandbox import Sandbox
+
 EMBEDDED = "sandbox"
+
+OTHER_FILES = 32
+"""Open besides those of transfers: state, listing, lock, event loop, modules that are being loaded."""
 
 Voices = Callable[[str], Telemetry]
 
@@ -85,6 +92,8 @@ def list_destination(remote: RemoteSpec, directory: str, *, recursive: bool, sta
 
 def run_sandbox(listen: str, data: Path, knobs: Sequence[str], *, started: Callable[[Sandbox], None]) -> None:
     """Serve the sandbox until interrupted. Raises ConfigurationError for a bad address, knob or data directory."""
+    from syncd.sandbox import Knobs, SandboxError, serve
+
     try:
         asyncio.run(serve(listen, data, knobs=Knobs.from_pairs(knobs), started=started))
     except (ValueError, SandboxError, OSError) as error:
@@ -259,8 +268,8 @@ class _Remotes:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         self._stack = AsyncExitStack()
-        self._accounts: dict[RemoteSpec, Account] = {}
-        self._sandbox: Sandbox | None = None
+        self._accounts: dict[RemoteSpec, tuple[Account, str]] = {}
+        self._embedded: RemoteSpec | None = None
         self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -283,10 +292,10 @@ class _Remotes:
     ) -> Losant:
         """A directory of the remote, with connections and limits shared by all who ask for the same remote."""
         async with self._opening:
-            account = self._accounts.get(spec) or await self._open(spec)
+            account, application_id = self._accounts.get(spec) or await self._open(spec)
         return Losant(
             account,
-            application_id=spec.application_id or APPLICATION_ID,
+            application_id=application_id,
             private=spec.kind == "losant-private",
             directory=directory,
             traffic=traffic,
@@ -294,35 +303,41 @@ class _Remotes:
             sent=sent,
         )
 
-    async def _open(self, spec: RemoteSpec) -> Account:
-        if spec.kind == EMBEDDED:
-            api_url, token = (await self._start_sandbox()).url, _embedded_token
-        else:
-            api_url, token = spec.api_url or "", spec.token or _embedded_token
+    async def _open(self, spec: RemoteSpec) -> tuple[Account, str]:
+        known = await self._started(spec) if spec.kind == EMBEDDED else spec
+        if known.api_url is None or known.token is None or known.application_id is None:
+            raise ConfigurationError(f"remote {spec.name} lacks an api_url, a token or an application_id")
         account = Account(
             name=spec.name,
-            api_url=api_url,
-            token=token,
+            api_url=known.api_url,
+            token=known.token,
             requests_per_second=spec.requests_per_second,
-            max_connections=spec.max_connections,
+            max_connections=min(spec.max_connections, _most_connections()),
         )
-        self._accounts[spec] = await self._stack.enter_async_context(account)
-        return account
+        self._accounts[spec] = await self._stack.enter_async_context(account), known.application_id
+        return self._accounts[spec]
 
-    async def _start_sandbox(self) -> Sandbox:
-        if self._sandbox is None:
+    async def _started(self, spec: RemoteSpec) -> RemoteSpec:
+        """The embedded sandbox as a remote that can be reached. It is loaded only here: few runs need it."""
+        from syncd.sandbox import APPLICATION_ID, TOKEN, DataDirectoryInUse, Sandbox, SandboxError
+
+        if self._embedded is None:
             data = self.state_dir / EMBEDDED
             try:
-                self._sandbox = await self._stack.enter_async_context(Sandbox(data))
+                url = (await self._stack.enter_async_context(Sandbox(data))).url
             except DataDirectoryInUse as error:
                 raise JobLocked(f"{error}: another syncd is using the embedded sandbox; wait for it to end") from error
             except (SandboxError, OSError) as error:
                 raise ConfigurationError(f"the embedded sandbox cannot use {str(data)!r}: {error}") from error
-        return self._sandbox
+            self._embedded = replace(spec, application_id=APPLICATION_ID, api_url=url, token=lambda: TOKEN)
+        return self._embedded
 
 
-def _embedded_token() -> str:
-    return TOKEN
+def _most_connections() -> int:
+    """What the limit of open files leaves room for: each request may hold a connection to the API, one to the storage
+    and a file."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else max((soft - OTHER_FILES) // 3, 1)
 
 
 class _Signals:

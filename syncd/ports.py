@@ -139,11 +139,12 @@ class Remote(Protocol):
         """The record, None if it is gone or is no longer below the destination."""
         ...
 
-    async def create(self, path: str, content: Content) -> RemoteEntry:
+    async def create(self, path: str, content: Content, *, begun_s_ago: float | None = None) -> RemoteEntry:
         """Make a record with the content, its parents too. Returns it with the checksum that the upload was answered
         with, which is the content's; the record may still be PENDING for a moment.
 
-        A lost answer is looked up before the request is made again, so this never makes two records. Raises
+        A lost answer is looked up before the request is made again, so this never makes two records; the same for a
+        create that an earlier run began `begun_s_ago` and did not see the end of. Raises
         AlreadyExists, Rejected, RenamedByRemote, SourceChanged, Unreadable.
         """
         ...
@@ -179,6 +180,11 @@ class Memory(Protocol):
     @property
     def rebuilt(self) -> bool:
         """The state was damaged or foreign and was set aside when this was opened: no deletions in this run."""
+        ...
+
+    @property
+    def idle_s(self) -> float:
+        """How long before this was opened the last run wrote to it, by the wall clock; infinite for a new one."""
         ...
 
 

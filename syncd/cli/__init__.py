@@ -6,6 +6,7 @@ and `--version` are quick. Results go to standard output, all else to standard e
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,11 @@ from syncd.telemetry import streams
 LATER = frozenset({"apply", "check", "history", "pull", "restore", "why"})
 """Commands that are promised and not built."""
 
+GARBAGE_EVERY = 100_000
+"""Entries make no circles, and looking for circles among them every 700 took an eighth of a run over 100,000 files."""
+
+_RUNS = frozenset({"--once", "--dry-run"})
+
 _EXIT_HELP = """\b
 Exit codes: 0 all is on the destination, 1 some files failed, 2 usage or
 configuration, 3 deletions held, 4 credentials refused, 5 remote unreachable,
@@ -30,6 +36,7 @@ configuration, 3 deletions held, 4 credentials refused, 5 remote unreachable,
 def main() -> NoReturn:
     """The `syncd` script: runs the command line and exits with its code."""
     streams.secure()
+    gc.set_threshold(GARBAGE_EVERY)
     code = run(sys.argv[1:])
     streams.finish()
     sys.exit(code)
@@ -72,14 +79,17 @@ def _verbosity(words: Sequence[str]) -> int:
 
 
 def _command_of(words: list[str]) -> tuple[click.Command, list[str]]:
-    """The command that the first word names, wherever options stand, and the arguments without that word."""
+    """The command that the first word names, wherever options stand, and the arguments without that word.
+
+    With an option that only a run has there is no command: a source may be called like one.
+    """
     parameters = [parameter for command in (ROOT, *COMMANDS.values()) for parameter in command.params]
     options = {id(parameter): parameter for parameter in parameters if isinstance(parameter, click.Option)}
     scout = click.Command("syncd", params=[*options.values()], context_settings=arguments.CONTEXT)
     context = click.Context(scout, allow_interspersed_args=False, ignore_unknown_options=True, resilient_parsing=True)
     rest = scout.make_parser(context).parse_args(list(words))[1]
     leading = words[: len(words) - len(rest)]
-    if not rest or "--" in leading:
+    if not rest or "--" in leading or not _RUNS.isdisjoint(words):
         return ROOT, words
     word = rest[0]
     if word in LATER:

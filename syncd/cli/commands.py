@@ -163,6 +163,7 @@ def sandbox(**given: Any) -> int:
     data: Path = given["data"] or settings.state_directory(settings.load(_options(given))) / "sandbox"
     from syncd.app import run_sandbox
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with contextlib.suppress(KeyboardInterrupt):
         run_sandbox(given["listen"], data, given["knob"], started=lambda server: _introduce(server.url, data))

@@ -25,6 +25,15 @@ from syncd.core.model import (
     Status,
     Sync,
 )
+from syncd.core.ownership import (
+    is_drifted,
+    is_own_directory,
+    is_own_repeat,
+    is_unfinished,
+    may_be_sent,
+    may_go,
+    may_make_way,
+)
 from syncd.core.paths import parent_of, path_of
 
 
@@ -106,6 +115,7 @@ class Findings:
     extra: int = 0
 
 
+UNFINISHED = "an upload of this job that was never completed"
 SKIPPED = {Kind.SYMLINK: "symlink", Kind.SPECIAL: "not a regular file"}
 FAILED = {
     Kind.UNREADABLE: ("list", "cannot be read; what the destination has there is left as it is"),
@@ -203,7 +213,7 @@ def _file(difference: Difference, local: LocalEntry, facts: Facts, findings: Fin
         _missing_file(local, base, findings)
     elif remote.kind == Kind.DIRECTORY:
         findings.uploads[key] = Upload(local, remote, base, "a file now, no longer a directory")
-        if _may_make_way(remote, base, facts):
+        if key not in facts.left_out and may_make_way(remote, base, facts.policy.delete):
             findings.gone[key] = Removal(remote, base, True, "a file takes its place")
         else:
             findings.stays.add(key)
@@ -237,7 +247,7 @@ def _compared_file(
             findings.adopted.append(row)
         return
     reason = "the content changed"
-    if is_drifted(remote, base):
+    if is_drifted(remote, base) and not may_be_sent(base):
         findings.drifted.append(Drift(path_of(local.key), "changed"))
         reason = "the remote has other content, not put there by this job"
     findings.uploads[local.key] = Upload(local, remote, base, reason)
@@ -254,19 +264,6 @@ def _equal(local: LocalEntry, checksum: str, remote: RemoteEntry) -> BaselineEnt
     return BaselineEntry(local.key, Kind.FILE, size, mtime_ns, ctime_ns, inode, checksum, remote.id, Sync.SYNCED, None)
 
 
-def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
-    """Whether a remote file has, or is being given, content that this job neither put nor adopted there."""
-    if base is None or base.kind != Kind.FILE:
-        return True
-    if remote.status == Status.PENDING:
-        return remote.id != base.id or base.sync == Sync.SYNCED or base.checksum is None
-    if base.claim == "" and base.checksum is None:
-        return remote.size != base.size
-    if base.claim is not None and base.claim in ("", remote.checksum):
-        return False
-    return not has_known_content(remote, base)
-
-
 def _directory(difference: Difference, local: LocalEntry, facts: Facts, findings: Findings) -> None:
     key, _, remote, base, _ = difference
     if not facts.policy.capabilities.directories:
@@ -279,19 +276,19 @@ def _directory(difference: Difference, local: LocalEntry, facts: Facts, findings
     elif remote.kind == Kind.FILE:
         _file_in_the_way(remote, base, facts, findings)
     elif base is None or base.kind != Kind.DIRECTORY or base.id != remote.id:
-        sync = Sync.SYNCED if _is_own_directory(remote, base) else Sync.ADOPTED
+        sync = Sync.SYNCED if is_own_directory(remote, base) else Sync.ADOPTED
         findings.adopted.append(BaselineEntry(key, Kind.DIRECTORY, 0, 0, 0, local.inode, None, remote.id, sync, None))
 
 
 def _file_in_the_way(remote: RemoteEntry, base: BaselineEntry | None, facts: Facts, findings: Findings) -> None:
     """A remote file where the source has a directory."""
     key = remote.key
-    if _is_unfinished(remote, base) and facts.policy.delete is not DeleteMode.NEVER:
+    if is_unfinished(remote, base) and facts.policy.delete is not DeleteMode.NEVER:
         findings.directories[key] = None
         findings.leftovers.append((remote, UNFINISHED))
         return
     findings.directories[key] = remote
-    if _may_make_way(remote, base, facts):
+    if key not in facts.left_out and may_make_way(remote, base, facts.policy.delete):
         findings.gone[key] = Removal(remote, base, True, "a directory takes its place")
     else:
         findings.stays.add(key)
@@ -304,51 +301,19 @@ def _absent(difference: Difference, facts: Facts, findings: Findings) -> None:
             findings.forgotten.append(key)
         if remote is not None:
             findings.stays.add(key)
-    elif remote.status == Status.PENDING and (base is None or _is_unfinished(remote, base)):
+    elif remote.status == Status.PENDING and (base is None or is_unfinished(remote, base)):
         if base is None or facts.policy.delete is DeleteMode.NEVER:
             findings.stays.add(key)  # somebody else's upload, or one that may still complete
         else:
             findings.leftovers.append((remote, UNFINISHED))
             findings.forgotten.append(key)
-    elif may_go(remote, base, facts.policy):
+    elif may_go(remote, base, facts.policy.delete):
         reason = "gone from the source" if base is not None else "not in the source"
         findings.gone[key] = Removal(remote, base, False, reason)
         if base is not None and remote.kind == Kind.FILE and is_drifted(remote, base):
             findings.drifted.append(Drift(path_of(key), "changed"))
     else:
         _left_alone(remote, base, facts.policy, findings)
-
-
-UNFINISHED = "an upload of this job that was never completed"
-
-
-def _is_unfinished(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
-    """Whether a record can only be what is left of a create of this job's own, cut short before its content came."""
-    if base is None or remote.status != Status.PENDING:
-        return False
-    return base.sync == Sync.CLAIMED and base.checksum is None and base.id == ""
-
-
-def _is_own_directory(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
-    """Whether syncd made it: where it is not known under which id, the one that is there is taken for it."""
-    return base is not None and base.kind == Kind.DIRECTORY and base.sync == Sync.SYNCED and base.id in ("", remote.id)
-
-
-def may_go(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy) -> bool:
-    """Whether the mode lets a record go: in `tracked`, only what this job put or adopted there, unchanged."""
-    if policy.delete is not DeleteMode.TRACKED:
-        return policy.delete is DeleteMode.MIRROR
-    return _is_own_directory(remote, base) if remote.kind == Kind.DIRECTORY else not is_drifted(remote, base)
-
-
-def _may_make_way(remote: RemoteEntry, base: BaselineEntry | None, facts: Facts) -> bool:
-    """Whether a record may go for what takes its place: then a directory that was only adopted may, too."""
-    policy = facts.policy
-    if remote.key in facts.left_out:
-        return False
-    if remote.kind == Kind.DIRECTORY and policy.delete is DeleteMode.TRACKED:
-        return base is not None and base.kind == Kind.DIRECTORY and base.id in ("", remote.id)
-    return may_go(remote, base, policy)
 
 
 def _left_alone(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy, findings: Findings) -> None:
@@ -367,10 +332,10 @@ def _left_alone(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy,
 def _surplus(difference: Difference, facts: Facts, findings: Findings) -> None:
     """Further records of one path: this job's own are removed, others where all goes that the source lacks, else they
     are left and counted."""
-    key = difference.key
+    key, checksum = difference.key, known_checksum(difference, facts.checksums)
     others = []
     for record in difference.surplus:
-        if key not in facts.left_out and _is_own_repeat(record, difference, facts):
+        if key not in facts.left_out and is_own_repeat(record, difference, checksum, facts.policy.delete):
             findings.leftovers.append((record, "a repeated record of the same path"))
         else:
             others.append(record)
@@ -381,22 +346,6 @@ def _surplus(difference: Difference, facts: Facts, findings: Findings) -> None:
     elif others:
         findings.stays.add(key)
         findings.extra += sum(one.kind == Kind.FILE for one in others)
-
-
-def _is_own_repeat(record: RemoteEntry, difference: Difference, facts: Facts) -> bool:
-    """An unfinished record at a path that this job knows, or the same content as the record that stands for the path,
-    if that is what this job put or began to put there, or what the source has there."""
-    remote, base = difference.remote, difference.base
-    if record.kind != Kind.FILE or remote is None:
-        return False
-    if record.status == Status.PENDING:
-        return base is not None and base.kind == Kind.FILE
-    if record.checksum is None or record.checksum != remote.checksum:
-        return False
-    if base is not None and record.checksum in (base.checksum, base.claim):
-        return True
-    is_equal = record.checksum == known_checksum(difference, facts.checksums)
-    return is_equal and (base is not None or facts.policy.delete is not DeleteMode.NEVER)
 
 
 def occupied_parents(keys: Iterable[bytes]) -> set[bytes]:

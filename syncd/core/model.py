@@ -141,9 +141,12 @@ class MakeDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Create:
+    """`begun`: an earlier run claimed it and was cut off, so that it may have happened though it is not listed yet."""
+
     path: str
     reason: str
     local: LocalEntry
+    begun: bool = False
 
     name = "create"
 

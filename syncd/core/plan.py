@@ -27,6 +27,7 @@ from syncd.core.model import (
     Problem,
     Replace,
     Skip,
+    Sync,
 )
 from syncd.core.moves import Pair, nominees
 from syncd.core.paths import ancestors_of, is_below, path_of, slice_below
@@ -119,7 +120,8 @@ class _Draft:
         self.pairs = moves.files
         self.findings = classify(moves.rest, facts)
         for pair in self.pairs:
-            del self.findings.gone[pair.source.key], self.findings.uploads[pair.local.key]
+            del self.findings.uploads[pair.local.key]
+            self._moves_away(pair.source.key)
         self._keep_what_is_refused()
         self.renewed = self._renewed()
         gone = self.findings.gone
@@ -128,6 +130,12 @@ class _Draft:
         self.deletions = sum(_files(removal) for key, removal in gone.items() if key not in self.waiting)
         while closed := self._closed():
             self._give_up(closed)
+
+    def _moves_away(self, key: bytes) -> None:
+        """The record that stands for the path moves; further ones go all the same."""
+        removal = self.findings.gone.pop(key)
+        if removal.also:
+            self.findings.gone[key] = removal._replace(remote=removal.also[0], also=removal.also[1:])
 
     def _keep_what_is_refused(self) -> None:
         """A file renamed to where the remote cannot have it stays there under its old name."""
@@ -238,7 +246,8 @@ class _Draft:
     def _uploads(self) -> Iterable[Create | Replace]:
         for key, (local, remote, base, reason) in self.findings.uploads.items():
             if remote is None or remote.kind == Kind.DIRECTORY:
-                yield Create(path_of(key), reason, local)
+                begun = base is not None and base.sync == Sync.CLAIMED
+                yield Create(path_of(key), reason, local, begun)
             else:
                 yield Replace(path_of(key), reason, local, remote, base)
 

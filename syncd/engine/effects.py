@@ -22,8 +22,8 @@ from syncd.core.model import (
 from syncd.core.paths import is_below, key_of
 from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
-from syncd.engine.ledger import Ledger, arriving, claimed, made, uploaded
-from syncd.errors import AlreadyExists, NotFound
+from syncd.engine.ledger import Ledger, arriving, claimed, made, proven, uploaded
+from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
 
 
 class Effects:
@@ -39,8 +39,9 @@ class Effects:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
         claim = claimed(key, content.checksum, size_bytes=size)
+        begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
         async with self._intending([claim, *_rows_of(parents)]):
-            record = await self._job.remote.create(operation.path, content)
+            record = await self._job.remote.create(operation.path, content, begun_s_ago=begun_s_ago)
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
         self._report.bytes_uploaded += content.entry.size
@@ -48,12 +49,12 @@ class Effects:
     async def replace(self, operation: Replace) -> None:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
-        base, record_id = operation.base, operation.remote.id
-        claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=record_id)
-        await self._ledger.claim([claim])
-        record = await self._job.remote.replace(operation.remote, operation.path, content)
+        remote = operation.remote
+        base = proven(operation.base, remote)
+        await self._ledger.claim([claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)])
+        record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
-        await self.confirmation.expect(row, record, before=operation.remote.checksum)
+        await self.confirmation.expect(row, record, before=remote.checksum)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
 
@@ -87,12 +88,12 @@ class Effects:
 
     @asynccontextmanager
     async def _intending(self, rows: Sequence[BaselineEntry]) -> AsyncIterator[None]:
-        """Claim what is about to be made, and let go of it where the answer says that nothing was: what is at those
-        paths then is somebody else's."""
+        """Claim what is about to be made, and let go of it where the answer says that nothing was made at those paths:
+        what is there then is somebody else's."""
         await self._ledger.claim(rows)
         try:
             yield
-        except (AlreadyExists, NotFound):
+        except (AlreadyExists, NotFound, RenamedByRemote):
             await self._ledger.record([], [row.key for row in rows])
             raise
 

@@ -47,6 +47,9 @@ from syncd.errors import (
 LIVE_PER_WORKER = 4
 """Operations begun per worker: those beyond the slots are ready to go on when one sleeps before its next try."""
 
+STALE_AFTER_S = 5.0
+"""A file to be deleted that was seen longer ago is asked for once more before."""
+
 Arrival = Create | Replace | Move | MakeDirectory
 Mine = Callable[[RenamedByRemote], Awaitable[bool]]
 
@@ -92,6 +95,7 @@ class Execution:
         self._is_new = is_new
         self._destination_size = destination_size
         self._outcome = Outcome()
+        self._seen_s = asyncio.get_running_loop().time()
         self._failed: set[str] = set()
         self._ledger = Ledger(job.store)
         self._confirmation = Confirmation(job, self._ledger)
@@ -253,9 +257,11 @@ class Execution:
     async def _delete(self, deletes: Sequence[Delete]) -> None:
         deletes = [one for one in deletes if not any(path in self._failed for path in one.after)]
         directories = [one for one in deletes if one.remote.kind == Kind.DIRECTORY]
-        expected = sum(record.kind == Kind.DIRECTORY for one in directories for record in one.covers)
         if self._job.stop.requested:
             return
+        expected = sum(record.kind == Kind.DIRECTORY for one in directories for record in one.covers)
+        if len(directories) > 1:
+            expected = await self._job.store.count_directories()
         fresh = await look_into(self._job.remote, [one.path for one in directories], expected=expected)
 
         async def remove(operation: Delete) -> None:
@@ -265,12 +271,21 @@ class Execution:
             if operation.remote.kind == Kind.DIRECTORY:
                 stranger = fresh.stranger_in(operation.path, operation.covers)
             if stranger is None:
-                effect = partial(self._effects.delete, operation, forgettable=self._forgettable)
-                await self._attempt(operation, effect)
+                await self._attempt(operation, partial(self._delete_as_seen, operation))
             else:
                 self._keep(operation, stranger)
 
         await each(deletes, remove, at_once=self._job.workers)
+
+    async def _delete_as_seen(self, operation: Delete) -> None:
+        """A file that was looked at a while ago is looked at again. Raises NotFound if somebody changed it since."""
+        record = operation.remote
+        age_s = asyncio.get_running_loop().time() - self._seen_s
+        if record.kind == Kind.FILE and not operation.leftover and age_s > STALE_AFTER_S:
+            now = await self._job.remote.get(record.id)
+            if now is not None and (now.key, now.checksum) != (record.key, record.checksum):
+                raise NotFound("somebody changed it on the destination meanwhile")
+        await self._effects.delete(operation, forgettable=self._forgettable)
 
     async def _is_back(self, operation: Delete) -> bool:
         """Whether the local side came back since it was looked at: then it is not deleted, and looked at again."""
@@ -298,7 +313,9 @@ class Execution:
 
 
 def _uploads_and_directories(operations: Sequence[Operation]) -> list[Arrival]:
+    """Creates that have to be looked up come first: what they wait for passes while the others go on."""
     uploads: list[Arrival] = [one for one in operations if isinstance(one, Create | Replace)]
+    uploads.sort(key=lambda one: not (isinstance(one, Create) and one.begun))
     return uploads + [one for one in operations if isinstance(one, MakeDirectory) and not one.on_the_way]
 
 

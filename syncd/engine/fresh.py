@@ -49,7 +49,7 @@ class FreshView:
 async def look_into(remote: Remote, directories: Sequence[str], *, expected: int) -> FreshView:
     """List these directories with everything in them: one alone, several by one listing of the whole destination.
 
-    `expected`: how many directories they hold as far as is known.
+    `expected`: how many directories are in what is listed, as far as is known.
     """
     collector = Collector()
     if not directories:

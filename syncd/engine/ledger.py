@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from syncd.core.model import BaselineEntry, Fingerprint, Kind, RemoteEntry, Sync
+from syncd.core.model import UNTRUSTED, BaselineEntry, Fingerprint, Kind, RemoteEntry, Sync
 from syncd.ports import Store
 
 FLUSH_AT = 64
@@ -45,6 +45,13 @@ def claimed(
     if base is not None and base.kind == Kind.FILE:
         return base._replace(sync=Sync.CLAIMED, claim=claim)
     return BaselineEntry(key, Kind.FILE, size_bytes, 0, 0, 0, None, record_id, Sync.CLAIMED, claim)
+
+
+def proven(base: BaselineEntry | None, remote: RemoteEntry) -> BaselineEntry | None:
+    """The row, with the content of its claim as the known one if the remote turned out to have that."""
+    if base is None or not base.claim or base.claim != remote.checksum:
+        return base
+    return base._replace(checksum=base.claim, id=remote.id, size=remote.size, mtime_ns=UNTRUSTED)
 
 
 def uploaded(read: Fingerprint, record: RemoteEntry) -> BaselineEntry:

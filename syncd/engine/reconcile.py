@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from syncd.core.diff import Difference
@@ -27,7 +28,6 @@ from syncd.core.model import (
     RemoteEntry,
     Replace,
 )
-from syncd.core.paths import path_of
 from syncd.core.plan import Plan, decide, to_be_read
 from syncd.engine.execute import Execution, Outcome
 from syncd.engine.job import Job
@@ -47,11 +47,10 @@ LONGEST_PAUSE_S = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A plan and what it was made from; `failed` are files that had to be read for it and could not be."""
+    """A plan and what it was made from."""
 
     view: View
     plan: Plan
-    failed: tuple[Problem, ...]
     doubted: bool
     """Whether deletions are held because the source may not be what it was."""
 
@@ -111,9 +110,7 @@ class Reconcile:
         try:
             self._check_source(view)
             wanted = to_be_read(view.differences, self._policy)
-            checksums, failed = await self._read(wanted)
-            unread = {problem.path for problem in failed}
-            known = [one for one in view.differences if path_of(one.key) not in unread] if unread else view.differences
+            checksums = await self._read(wanted)
             doubt = suspicion(self._job.store.memory.source, view.source, view.census)
             mirrored = self._policy.delete is DeleteMode.MIRROR
             guard = Guard(
@@ -122,11 +119,11 @@ class Reconcile:
                 suspicion=doubt,
                 done=done,
             )
-            plan = await asyncio.to_thread(decide, known, checksums, self._policy, guard, licensed)
+            plan = await asyncio.to_thread(decide, view.differences, checksums, self._policy, guard, licensed)
         except BaseException:
             await view.listing.aclose()
             raise
-        return Decision(view, plan, tuple(failed), doubt is not None and bool(plan.held or plan.withheld))
+        return Decision(view, plan, doubt is not None and bool(plan.held or plan.withheld))
 
     def _check_source(self, view: View) -> None:
         verdict = source_verdict(self._job.store.memory.source, view.source, view.census)
@@ -141,18 +138,17 @@ class Reconcile:
                 "If that is meant, run once with --accept-source"
             )
 
-    async def _read(self, wanted: Sequence[LocalEntry]) -> tuple[dict[bytes, Fingerprint], list[Problem]]:
+    async def _read(self, wanted: Sequence[LocalEntry]) -> dict[bytes, Fingerprint]:
+        """The checksums that could be had: a file without one is planned as an upload, which reads it again and fails
+        if it still cannot be, and with it whatever depends on it."""
         checksums: dict[bytes, Fingerprint] = {}
-        failed: list[Problem] = []
 
         async def read(entry: LocalEntry) -> None:
-            try:
+            with suppress(LocalError):
                 checksums[entry.key] = await self._job.tree.fingerprint(entry)
-            except LocalError as error:
-                failed.append(Problem(path_of(entry.key), "read", str(error)))
 
         await each(wanted, read, at_once=self._job.workers)
-        return checksums, failed
+        return checksums
 
     async def _execute(self, decision: Decision) -> Outcome:
         plan, view = decision.plan, decision.view
@@ -212,11 +208,11 @@ class Reconcile:
     def _conclude(self, decision: Decision, outcome: Outcome, *, done_before: int) -> None:
         """Put what the last plan found and left into the report. `done_before`: files done by the plans before it."""
         report, plan = self._report, decision.plan
-        report.failed = [*plan.problems, *decision.failed, *outcome.problems]
+        report.failed = [*plan.problems, *outcome.problems]
         report.skipped = list(plan.skipped)
         report.held = plan.held
         report.extra = plan.extra
-        hopeless = sum(problem.action in ("create", "move") for problem in plan.problems) + len(decision.failed)
+        hopeless = sum(_is_of_local_file(problem) for problem in plan.problems)
         differing = done_before + _files_arriving(plan) + hopeless
         report.unchanged = max(decision.view.census.local - differing, 0)
         if plan.held_because is not None:
@@ -250,6 +246,11 @@ def _forgettable(plan: Plan) -> frozenset[bytes]:
 def awaited(plan: Plan) -> list[tuple[BaselineEntry, RemoteEntry]]:
     """The uploads of an earlier time that are still to be seen complete."""
     return [_awaited(one) for one in plan.awaiting]
+
+
+def _is_of_local_file(problem: Problem) -> bool:
+    """A name that is not valid UTF-8 is no file to the census, whatever it names."""
+    return problem.action in ("create", "move") and not any("\udc80" <= char <= "\udcff" for char in problem.path)
 
 
 def _awaited(difference: Difference) -> tuple[BaselineEntry, RemoteEntry]:

@@ -293,7 +293,7 @@ class Rounds:
         """What the plan says beside its operations."""
         desk, plan = self._desk, decision.plan
         now_s = _now()
-        for problem in (*plan.problems, *decision.failed):
+        for problem in plan.problems:
             desk.queue.park(problem, now_s=now_s, entry=_entry_at(decision.view, problem.path), chance=random.random())
         if plan.directory_moves:
             desk.lot.discard(key for one in plan.directory_moves for key in _with_below(one.source, desk.lot.keys))
@@ -342,7 +342,7 @@ def _concerned(plan: Plan) -> set[bytes]:
 
 
 def _problematic(decision: Decision) -> set[bytes]:
-    return {key_of(problem.path) for problem in (*decision.plan.problems, *decision.failed)}
+    return {key_of(problem.path) for problem in decision.plan.problems}
 
 
 def _is_new(difference: Difference) -> bool:

@@ -18,7 +18,7 @@ from yarl import URL
 
 from syncd import __version__
 from syncd.core.retry import Patience, RetryBudget
-from syncd.remotes.guard import ApiResolver, UploadGuard, UploadResolver
+from syncd.remotes.guard import ApiResolver, UploadGuard, UploadResolver, is_loopback
 from syncd.remotes.http import Wire, never_twice
 from syncd.remotes.limits import Clock, Limiter, Sleep
 from syncd.remotes.transport import Credentials, Limited, Observed, Pulse, Retrying, Shared, Traffic
@@ -106,7 +106,7 @@ class Proxies:
     """HTTPS_PROXY, HTTP_PROXY and NO_PROXY, looked up once for each host.
 
     Not aiohttp's `trust_env`: that costs two thread hops for every request, and lets a .netrc entry for the API's host
-    collide with the token.
+    collide with the token. This machine itself is never reached through a proxy.
     """
 
     def __init__(self) -> None:
@@ -123,6 +123,6 @@ class Proxies:
 
     def _look_up(self, scheme: str, host: str) -> URL | None:
         proxy = self._proxies.get(scheme)
-        if not proxy or proxy_bypass(host, self._proxies):
+        if not proxy or is_loopback(host) or proxy_bypass(host, self._proxies):
             return None
         return URL(proxy if "://" in proxy else f"http://{proxy}")

@@ -92,6 +92,12 @@ class UploadResolver(AbstractResolver):
         await self._inner.close()
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine."""
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
 def _addresses(found: list[ResolveResult]) -> list[Address]:
     return [address for result in found if (address := _address(result["host"])) is not None]
 

@@ -123,7 +123,7 @@ class Wire:
             if body is None or isinstance(body, bytes):
                 return await self._exchange(request, headers, body)
             return await self._stream(request, headers, body)
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+        except aiohttp.ClientConnectorCertificateError as error:
             raise RemoteDead(f"no secure connection to {request.url.host}: {_words(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             uncertain = not isinstance(error, NEVER_SENT)

@@ -81,8 +81,9 @@ class Losant:
         record = await self._api.record(record_id)
         return None if record is None else self._place.entry(record)
 
-    async def create(self, path: str, content: Content) -> RemoteEntry:
-        made = await self._make(path, {"type": "file", **described(content)})
+    async def create(self, path: str, content: Content, *, begun_s_ago: float | None = None) -> RemoteEntry:
+        found = None if begun_s_ago is None else await self._found(path, begun_s_ago)
+        made = found or await self._make(path, {"type": "file", **described(content)})
         ticket = made if isinstance(made, Ticket) else await self._api.patch(made.id, content)
         return await self._fill(ticket, path, content)
 
@@ -110,6 +111,12 @@ class Losant:
 
     async def aclose(self) -> None:
         """The connections are the account's."""
+
+    async def _found(self, path: str, begun_s_ago: float) -> Record | None:
+        """The file that an earlier run may have made, looked for as long as it may take to be listed."""
+        target = self._place.target(path)
+        found = await self._waits.appearance(lambda: self._at(target), begun_s_ago=begun_s_ago)
+        return found if found is not None and found.type == "file" else None
 
     async def _make(self, path: str, wanted: Wanted) -> Ticket | Record:
         """A new record; as a Ticket if the API's answer came, as a Record if it was lost and its effect was found."""

@@ -5,24 +5,24 @@ Used by `listing`, `losant` and `uploads`. Sends nothing.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import msgspec
 
 from syncd.core.model import Kind, RemoteEntry, Status
-from syncd.core.paths import SEPARATOR, join, name_of, path_of
+from syncd.core.paths import SEPARATOR, join, name_of
 from syncd.errors import Rejected
 
 BAD_NAME = b"\xff"
 """Begins the name under which a record is shown that no local path can stand for; no local UTF-8 name has it."""
 
-STATUSES = {
-    "completed": Status.COMPLETED,
-    "pending": Status.PENDING,
-    "moving": Status.LEAVING,
-    "deleting": Status.LEAVING,
-}
-_HEX = frozenset("0123456789abcdef")
+COMPLETED, PENDING, LEAVING = Status.COMPLETED, Status.PENDING, Status.LEAVING
+DIRECTORY, FILE = Kind.DIRECTORY, Kind.FILE
+"""By names of their own because looking up an enum's member costs more than all else that is done for a record."""
+STATUSES = {"completed": COMPLETED, "pending": PENDING, "moving": LEAVING, "deleting": LEAVING}
+_NO_NAMES = frozenset(("", ".", ".."))
+_MD5 = re.compile(r'"?([0-9a-fA-F]{32})"?').fullmatch
 _MAX_KNOWN_DIRECTORIES = 50_000
 
 
@@ -107,11 +107,6 @@ class Place:
         entry = self.entry(record)
         return entry is not None and not name_of(entry.key).startswith(BAD_NAME)
 
-    def path(self, record: Record) -> str | None:
-        """The path of a record, None for one that is not below the destination."""
-        entry = self.entry(record)
-        return None if entry is None else path_of(entry.key)
-
     def entry(self, record: Record) -> RemoteEntry | None:
         return next(iter(self.entries((record,))), None)
 
@@ -125,16 +120,18 @@ class Place:
             if place is None:
                 continue
             name = record.name
-            if place.bad or not name or name in (".", "..") or "/" in name or "\0" in name:
+            if place.bad or name in _NO_NAMES or "/" in name or "\0" in name:
                 key = join(place.key, BAD_NAME + record.id.encode())
             else:
                 key = place.prefix + name.encode()
-            status = STATUSES.get(record.status or "", Status.PENDING)
+            status, checksum = STATUSES.get(record.status or "", PENDING), None
             if record.type == "directory":
-                kind, checksum = Kind.DIRECTORY, None
-                status = Status.LEAVING if status is Status.LEAVING else Status.COMPLETED
+                kind = DIRECTORY
+                status = LEAVING if status is LEAVING else COMPLETED
             else:
-                kind, checksum = Kind.FILE, md5_of(record.s3etag) if status is Status.COMPLETED else None
+                kind = FILE
+                if status is COMPLETED:
+                    checksum = md5_of(record.s3etag)
             found.append(
                 RemoteEntry(key, kind, record.file_size or 0, checksum, record.id, status, record.last_updated or "")
             )
@@ -168,7 +165,5 @@ def slashed(directory: str) -> str:
 
 def md5_of(etag: str | None) -> str | None:
     """The md5 that an etag is, None for none and for what is no md5 (a multipart upload's has a `-N` suffix)."""
-    if etag is None:
-        return None
-    text = etag.strip('"').lower()
-    return text if len(text) == 32 and _HEX.issuperset(text) else None
+    found = _MD5(etag) if etag is not None else None
+    return found[1].lower() if found is not None else None

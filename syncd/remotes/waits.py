@@ -22,9 +22,9 @@ class Waits:
     sleep: Sleep
     clock: Clock
 
-    async def appearance(self, look: Callable[[], Awaitable[T | None]]) -> T | None:
-        """What `look` returns as soon as that is not None; None if nothing shows within `lookup_s`."""
-        until_s, looks = self.clock() + self.patience.lookup_s, 0
+    async def appearance(self, look: Callable[[], Awaitable[T | None]], *, begun_s_ago: float = 0.0) -> T | None:
+        """What `look` returns as soon as that is not None; None if nothing shows within `lookup_s` of the beginning."""
+        until_s, looks = self.clock() + self.patience.lookup_s - begun_s_ago, 0
         while True:
             seen = await look()
             if seen is not None or self.clock() >= until_s:

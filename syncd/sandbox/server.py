@@ -210,6 +210,8 @@ class Sandbox:
         except ConnectionDropped:
             exchange.drop()
             answer = web.Response()
+        except ConnectionError:  # the client went away in the middle
+            answer = web.Response()
         finally:
             entry = LoggedRequest(request.method, request.raw_path, operation, status, time.time())
             self.requests.end(entry)

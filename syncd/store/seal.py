@@ -24,7 +24,10 @@ class Seal:
         return self._path.read_text("ascii", "replace") == _digest(self._database)
 
     def put(self) -> None:
-        self._path.write_text(_digest(self._database), "ascii")
+        """Whole or not at all: half a seal, left by a kill, would condemn a sound database."""
+        draft = self._path.with_name(self._path.name + ".new")
+        draft.write_text(_digest(self._database), "ascii")
+        draft.replace(self._path)
 
     def doubt(self) -> None:
         """Make it one that cannot hold, so that the next to open the database sets it aside."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -37,6 +39,7 @@ Answer = TypeVar("Answer")
 class JobMemory:
     source: SourceIdentity | None
     rebuilt: bool
+    idle_s: float
 
 
 class Request(NamedTuple):
@@ -61,10 +64,18 @@ def _open(path: Path, steps: Sequence[Step]) -> Database:
         try:
             for left in path.parent.glob(f"{path.name}.spool-*"):
                 left.unlink()
-            return Database(path, lock, open_database(path, steps, was_used=lock.was_used))
+            idle_s = _idle_s(path)
+            return Database(path, lock, open_database(path, steps, was_used=lock.was_used), idle_s)
         except BaseException:
             lock.release()
             raise
+
+
+def _idle_s(path: Path) -> float:
+    """For how long neither the database nor its log were written, by the wall clock; infinite if they are not there."""
+    parts = (path, path.with_name(path.name + "-wal"))
+    written_s = max((part.stat().st_mtime for part in parts if part.exists()), default=-math.inf)
+    return max(0.0, time.time() - written_s)
 
 
 def _make_directory(path: Path) -> None:
@@ -76,7 +87,7 @@ def _make_directory(path: Path) -> None:
 class Database:
     """See `ports.Store`; made by `open_store`. Every method raises StateError where the database fails."""
 
-    def __init__(self, path: Path, lock: JobLock, opened: Opened) -> None:
+    def __init__(self, path: Path, lock: JobLock, opened: Opened, idle_s: float) -> None:
         self._path = path
         self._lock = lock
         self._connection = opened.connection
@@ -89,7 +100,7 @@ class Database:
         self._spools = itertools.count()
         self._closed = False
         self.notices: list[str] = opened.notices
-        self.memory = JobMemory(_remembered_source(self._connection), opened.rebuilt)
+        self.memory = JobMemory(_remembered_source(self._connection), opened.rebuilt, idle_s)
         lock.mark()
 
     @contextmanager

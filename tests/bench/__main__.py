@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.bench.processes import BenchError
 from tests.bench.scenarios import SCENARIOS, Bench, Row
 
-TITLES = Row("scenario", "what", "syncd", "beside it", "ratio", "wanted")
+TITLES = Row("scenario", "what", "syncd", "beside it", "ratio", "wanted at full size")
 
 
 def main() -> int:

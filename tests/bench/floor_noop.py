@@ -10,27 +10,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import aiohttp
-import msgspec
 
 AT_ONCE = 4
 PER_PAGE = 1000
 
-
-class Record(msgspec.Struct, rename="camel", gc=False):
-    id: str
-    name: str
-    parent_directory: str
-    type: str
-    status: str
-    file_size: int | None = None
-    s3etag: str | None = None
-
-
-class Page(msgspec.Struct, rename="camel"):
-    items: list[Record]
-    total_count: int
+Page = dict[str, Any]
 
 
 def walk(source: str) -> int:
@@ -48,18 +35,18 @@ def walk(source: str) -> int:
 
 
 async def listed(files_url: str, token: str) -> int:
-    decode = msgspec.json.Decoder(Page).decode
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
 
         async def fetch(number: int) -> Page:
             query = f"page={number}&perPage={PER_PAGE}&sortField=creationDate&sortDirection=asc"
             async with session.get(f"{files_url}?{query}") as answer:
                 answer.raise_for_status()
-                return decode(await answer.read())
+                page: Page = await answer.json()
+                return page
 
         first = await fetch(0)
         files = _files(first)
-        waiting: Iterator[int] = iter(range(1, -(-first.total_count // PER_PAGE)))
+        waiting: Iterator[int] = iter(range(1, -(-first["totalCount"] // PER_PAGE)))
 
         async def work() -> int:
             return sum([_files(await fetch(number)) for number in waiting])
@@ -68,7 +55,7 @@ async def listed(files_url: str, token: str) -> int:
 
 
 def _files(page: Page) -> int:
-    return sum(record.type == "file" for record in page.items)
+    return sum(record["type"] == "file" for record in page["items"])
 
 
 def main(source: str, api_url: str, application_id: str, token: str) -> None:

@@ -160,6 +160,25 @@ async def test_a_record_that_lists_late_is_waited_for(tmp_path: Path, library: L
         assert lagging.files() == {"/dest/file": b"content"}
 
 
+async def test_a_create_that_an_earlier_run_began_is_looked_up_first(tmp_path: Path, library: Library) -> None:
+    async with world(tmp_path, library, patience=replace(QUICK, lookup_s=5.0), listing_lag=0.6) as lagging:
+        lagging.turn(duplicate_create="duplicate", faults=(Fault("form", "status", status=403),))
+        with pytest.raises(RemoteError):
+            await lagging.remote.create("file", Bytes(b"content"))
+        lagging.turn(faults=())
+
+        await lagging.remote.create("file", Bytes(b"content"), begun_s_ago=0.0)
+
+        assert lagging.asked("create") == 1
+        assert lagging.files() == {"/dest/file": b"content"}
+
+
+async def test_a_create_that_was_begun_long_ago_is_looked_up_once(remote_world: World) -> None:
+    await remote_world.remote.create("file", Bytes(b"content"), begun_s_ago=3600.0)
+
+    assert (remote_world.asked("create"), remote_world.asked("list")) == (1, 1)
+
+
 async def test_a_lost_create_where_something_else_came_to_be(remote_world: World) -> None:
     remote_world.turn(faults=(Fault("create", "reset_before", count=1),))
     remote_world.plant("/dest/file/inside")

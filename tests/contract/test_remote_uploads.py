@@ -45,8 +45,10 @@ async def storage(world: World, *answers: Answering) -> AsyncIterator[Storage]:
     await site.start()
     host.url = f"http://127.0.0.1:{runner.addresses[0][1]}/bucket"
     world.turn(upload_url=host.url)
-    yield host
-    await runner.cleanup()
+    try:
+        yield host
+    finally:
+        await runner.cleanup()
 
 
 def told(status: int = 204, **headers: str) -> Answering:

@@ -248,3 +248,24 @@ def test_a_preview_changes_nothing() -> None:
     assert run.plan is not None
     assert [(one.name, one.path) for one in run.plan.operations] == [("move", "c"), ("delete", "b")]
     assert (run.changes, world.store.baseline) == ([], before)
+
+
+def test_distrusted_stats_find_an_edit_that_left_none() -> None:
+    world = synced("a", "b")
+    world.tree.nodes["a"].data = b"CONTENT OF a"
+    world.tree.versions["a"].add(b"CONTENT OF a")
+    assert world.clean_run().calls == ["entries "]
+    world.settings.trust_stat = False
+    assert world.clean_run().changes == ["replace a"]
+    assert world.clean_run().changes == []
+
+
+def test_many_files_are_confirmed_by_few_requests() -> None:
+    world = World(settings=Settings(workers=16), knobs=Knobs(completion_s=0.5))
+    for number in range(200):
+        world.tree.write(f"{number % 4}/{number}", str(number))
+    run = world.run()
+    looks = [call for call in run.calls if call.startswith(("get", "entries"))]
+    assert (run.exit, run.report.created) == (0, 200)
+    assert len(looks) < 20
+    assert {row.sync for row in world.store.baseline.values()} == {Sync.SYNCED}

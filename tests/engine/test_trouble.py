@@ -6,6 +6,7 @@ import pytest
 
 from syncd.core.model import DeleteMode, MaxDelete, Status, Sync
 from syncd.core.paths import key_of
+from syncd.engine.execute import STALE_AFTER_S
 from syncd.errors import Rejected, RemoteDead, Transient, Unauthorized
 from tests.engine.test_mirroring import synced
 from tests.sim.cloud import Knobs
@@ -220,6 +221,19 @@ def test_somebody_elses_file_whose_overwriting_was_cut_short_is_not_removed() ->
     assert world.cloud.at(b"a")[0].status == Status.PENDING
 
 
+def test_what_a_crashed_upload_brought_stays_the_jobs_own_when_the_next_one_crashes_too() -> None:
+    world = World()
+    world.tree.write("a", "first")
+    world.chaos.on["upload done"] = world.chaos.crash
+    assert world.run().crashed
+    world.wait()
+    world.tree.write("a", "second")
+    world.at_call("replace a", world.chaos.crash)
+    assert world.run().crashed
+    world.tree.remove("a")
+    assert world.clean_run().changes == ["delete a"]
+
+
 def test_an_unfinished_upload_is_known_until_it_is_removed() -> None:
     world = World(settings=Settings(workers=1))
     world.tree.write("a", "1")
@@ -291,3 +305,42 @@ def test_one_look_that_keeps_failing_does_not_end_the_run() -> None:
 def _break_looks(world: World) -> None:
     record = world.cloud.at(b"a")[0]
     world.broken[f"get {record.id.lstrip('0')}"] = Transient("kept failing")
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 5.0])
+@pytest.mark.parametrize("step", ["post", "post done"])
+def test_a_create_that_was_cut_off_is_looked_up_before_it_is_made_again(step: str, lag_s: float) -> None:
+    world = World(knobs=Knobs(lag_s=lag_s, refuses_twins=False))
+    world.tree.write("a", "1")
+    world.tree.write("b", "2")
+    world.chaos.on[step] = world.chaos.crash
+    assert world.run().crashed
+    assert world.run().exit == 0
+    world.wait()
+    assert sorted(record.key for record in world.cloud.records.values()) == [b"a", b"b"]
+    assert world.clean_run().changes == []
+
+
+def test_a_file_that_somebody_changed_during_a_long_run_is_not_deleted() -> None:
+    world = synced("gone", "new")
+    world.tree.remove("gone")
+    world.tree.write("new", "other content")
+
+    def take_long() -> None:
+        world.clock.now_s += 2 * STALE_AFTER_S
+        world.cloud.put("gone", "somebody else's")
+
+    world.at_call("replace new", take_long)
+    run = world.run()
+    assert world.cloud.files() == {"gone": b"somebody else's", "new": b"other content"}
+    assert [drift.path for drift in run.report.drifted] == ["gone"]
+
+
+def test_a_renamed_file_that_cannot_be_read_keeps_its_old_place() -> None:
+    world = synced("old")
+    world.tree.rename("old", "new")
+    world.tree.write("new", "content of OLD")
+    world.tree.nodes["new"].locked = True
+    run = world.run()
+    assert (run.exit, run.failed) == (1, ["new"])
+    assert world.cloud.files() == {"old": b"content of old"}

@@ -29,7 +29,8 @@ LOCAL_EDITS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "touch": (PICKS,),
     "remove": (PICKS,),
     "mkdir": (PATHS,),
-    "rename": (PICKS, PATHS),
+    "rename": (PICKS, PATHS | LONG_PATHS),
+    "rename_directory": (PICKS, PATHS),
     "copy": (PICKS, PATHS),
     "swap": (PICKS, PICKS),
     "change_case": (PICKS,),
@@ -74,7 +75,15 @@ def _edits(kinds: dict[str, tuple[st.SearchStrategy[Any], ...]]) -> st.SearchStr
 
 LOCAL = _edits(LOCAL_EDITS)
 ANY = st.one_of(LOCAL, LOCAL, _edits(REMOTE_EDITS), _edits(STATE_EDITS))
-TREES = st.lists(st.tuples(st.just("write"), PATHS, CONTENTS) | st.tuples(st.just("mkdir"), PATHS), max_size=12)
+PLANTED = ["x.txt", "y.txt", "x.bin", "b/x.txt", "b/y.txt", "b/a/x.txt", "A/y.txt"]
+TREES = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), PATHS, CONTENTS),
+        st.tuples(st.just("mkdir"), PATHS),
+        st.tuples(st.just("plant"), PATHS, st.sampled_from(["", "1"])),
+    ),
+    max_size=8,
+)
 MODES = st.sampled_from(DeleteMode)
 
 
@@ -140,6 +149,18 @@ def _remove(world: World, pick: int) -> None:
 def _rename(world: World, pick: int, path: str) -> None:
     if (old := _local(world, pick)) is not None:
         world.disk.rename(old, path)
+
+
+def _rename_directory(world: World, pick: int, path: str) -> None:
+    directories = sorted(one for one, node in world.disk.nodes.items() if node.kind == Kind.DIRECTORY)
+    if (old := _pick(directories, pick)) is not None:
+        world.disk.rename(old, path)
+
+
+def _plant(world: World, path: str, content: str) -> None:
+    """A directory with a few files, all of the same content or each of its own."""
+    for number, name in enumerate(PLANTED):
+        world.disk.write(f"{path}/{name}", content or f"p{number}")
 
 
 def _copy(world: World, pick: int, path: str) -> None:
@@ -279,6 +300,8 @@ EDITS: dict[str, Callable[..., None]] = {
     "touch": _on_file("touch"),
     "remove": _remove,
     "rename": _rename,
+    "rename_directory": _rename_directory,
+    "plant": _plant,
     "copy": _copy,
     "swap": _swap,
     "change_case": _change_case,

@@ -41,7 +41,7 @@ CAPABILITIES = Capabilities(
     move=True,
     move_directory=True,
     max_name_chars=12,
-    max_directory_chars=24,
+    max_directory_chars=28,
     max_size_bytes=50,
 )
 NO_GUARD = MaxDelete(count=None, percent=100.0)

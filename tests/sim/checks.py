@@ -26,13 +26,13 @@ class Checks:
         self._tree = tree
         self._cloud = cloud
         self._store = store
-        self._committed = 0
         self.violations: list[str] = []
         self.deleted_files = 0
         """By the run, without its own leftovers."""
         cloud.completed = self._completed
         cloud.made_on_the_way = self._made_on_the_way
         cloud.removed = self._removed
+        store.committed = self._adopted
 
     def begin(self, mode: DeleteMode, max_delete: MaxDelete, filters: Filter, remote: MemoryRemote) -> None:
         self._mode = DeleteMode.NEVER if self._store.memory.rebuilt else mode
@@ -82,20 +82,19 @@ class Checks:
     def _removed(self, records: list[Record], ours: bool) -> None:
         if not ours:
             return
-        self._adopt()
         going = set(map(id, records))
         for record in records:
             complaint = self._complaint(record, going)
             if complaint is not None:
                 self._violated(f"{record.path!r} ({record.kind.name}) was deleted: {complaint}")
 
-    def _adopt(self) -> None:
-        """What the baseline once knew as the same on both sides is the job's."""
-        rows, self._committed = self._store.written[self._committed :], len(self._store.written)
+    def _adopted(self, rows: list[BaselineEntry]) -> None:
+        """What the baseline knows as the same on both sides is the job's."""
         for row in rows:
             if row.kind == Kind.FILE and row.sync == Sync.SYNCED:
                 for record in self._cloud.at(row.key):
-                    record.owned = record.owned or record.entry.checksum == row.checksum
+                    same = row.id in ("", record.id) and record.entry.checksum == row.checksum
+                    record.owned = record.owned or same
 
     def _complaint(self, record: Record, going: set[int]) -> str | None:
         twins = [one for one in self._cloud.at(record.key) if id(one) not in going]
@@ -106,7 +105,9 @@ class Checks:
         if self._is_left_out(record):
             return "the filters leave it out"
         if twins:
-            ours = record.made_by_us or record.owned or record.status == Status.PENDING
+            row = self._store.baseline.get(record.key)
+            repeat = record.status == Status.PENDING or (row is not None and row.checksum == record.entry.checksum)
+            ours = record.made_by_us or record.owned or repeat
             return None if ours or self._mode is DeleteMode.MIRROR else "a stranger's twin"
         if self._is_claimed(record) or self._is_taken_back(record):
             return None
@@ -142,7 +143,9 @@ class Checks:
     def _makes_way(self, record: Record) -> bool:
         """Whether it is an emptied directory, where a file comes to its place: then it need only be adopted."""
         node = self._tree.nodes.get(record.path)
-        return record.kind == Kind.DIRECTORY and (node is None or node.kind == Kind.FILE)
+        if record.kind != Kind.DIRECTORY:
+            return False
+        return node is None or node.kind == Kind.FILE or node.born > self._tree.scanned
 
     def _still_local(self, record: Record) -> str | None:
         """Whether a local one of its kind was there when that was last looked at."""
@@ -162,7 +165,6 @@ class Checks:
 
     def converged(self, report: JobReport, *, empty_directories: bool) -> list[str]:
         """What is not as it must be after a run that nothing disturbed."""
-        self._adopt()
         failed = {problem.path for problem in report.failed}
         found = [f"{path!r} failed without need" for path in failed if not self._is_hopeless(path)]
         found += self._not_equal(failed, held=report.held > 0)
@@ -229,12 +231,16 @@ class Checks:
 
     def _had_to_go(self, record: Record) -> bool:
         if record.status == Status.PENDING:
-            ours = record.made_by_us and not record.renamed and not record.detached
+            row = self._store.baseline.get(record.key)
+            moved = row is not None and row.checksum is not None and row.id != record.id
+            ours = record.made_by_us and not (record.renamed or record.detached or moved)
             return ours and self._mode is not DeleteMode.NEVER
         if any(not one.owned for one in self._cloud.at(record.key)) and self._mode is not DeleteMode.MIRROR:
             return False
         inside = self._cloud.below(record.key)
-        strangers = [one for one in inside if not one.owned or one.detached or self._is_frozen(one.path)]
+        strangers = [one for one in inside if not one.owned or one.detached or one.renamed or self._is_frozen(one.path)]
+        if record.renamed:
+            return False  # made, and then not taken back because of a crash or a failure: nobody can know it
         if any(self._is_left_out(one) for one in strangers):
             return False
         if self._mode is DeleteMode.MIRROR:
@@ -264,8 +270,10 @@ class Checks:
     def _matters(self, row: BaselineEntry) -> bool:
         """Whether anything follows from a row that is not settled."""
         node = self._tree.nodes.get(path_of(row.key))
-        cut_short = any(not one.owned and one.status == Status.PENDING for one in self._cloud.at(row.key))
-        if self._is_frozen(path_of(row.key)) or cut_short:
+        cut_short = any(one.status == Status.PENDING and row.id != one.id for one in self._cloud.at(row.key))
+        cut_short |= any(one.status == Status.PENDING and not one.owned for one in self._cloud.at(row.key))
+        another_kind = any(one.kind != row.kind for one in self._cloud.at(row.key))
+        if self._is_frozen(path_of(row.key)) or cut_short or another_kind:
             return False
         return self._mode is not DeleteMode.NEVER if node is None else node.kind == row.kind
 

@@ -86,15 +86,16 @@ class Cloud:
         self.removed: Callable[[list[Record], bool], None] = lambda _records, _ours: None
         """Told of the records that a deletion takes, before it does."""
         self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._moment_s = chaos.clock.now_s
         self._numbers = itertools.count(1)
 
     def settle(self) -> None:
-        while self._due and self._due[0][0] <= self.chaos.clock.now_s:
-            heapq.heappop(self._due)[2]()
-
-    @property
-    def busy(self) -> bool:
-        return bool(self._due)
+        """What follows from what was due follows at its time, too, however late anybody looks."""
+        now_s = self.chaos.clock.now_s
+        while self._due and self._due[0][0] <= now_s:
+            self._moment_s, _, act = heapq.heappop(self._due)
+            act()
+        self._moment_s = now_s
 
     def at(self, key: bytes) -> list[Record]:
         return [record for record in self.records.values() if record.key == key and record.there]
@@ -143,6 +144,7 @@ class Cloud:
 
     def fill(self, record: Record, data: bytes, *, ours: bool) -> None:
         """The bytes are stored; the record shows them a moment later."""
+        self.settle()
         upload = record.upload
 
         def complete() -> None:
@@ -238,7 +240,7 @@ class Cloud:
         self.records.pop(record.id, None)
 
     def _later(self, delay_s: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (self.chaos.clock.now_s + delay_s, next(self._numbers), act))
+        heapq.heappush(self._due, (self._moment_s + delay_s, next(self._numbers), act))
 
     # What somebody else does.
 
@@ -249,6 +251,8 @@ class Cloud:
         key = key_of(path)
         files = [record for record in self.at(key) if record.kind == Kind.FILE]
         record = files[0] if files else self.post(key, Kind.FILE, ours=owned)
+        if record.status == Status.COMPLETED and record.data == content:
+            return record  # what changes nothing is nobody's change
         record.data, record.status, record.owned = content, Status.COMPLETED, owned
         record.upload += 1
         record.changed = self.chaos.step

@@ -80,9 +80,10 @@ class MemoryRemote:
         record = self._cloud.records.get(record_id)
         return record.entry if record is not None else None
 
-    async def create(self, path: str, content: Content) -> RemoteEntry:
+    async def create(self, path: str, content: Content, *, begun_s_ago: float | None = None) -> RemoteEntry:
         with self._operation(f"create {path}", at=path):
-            record = await self._make(path, Kind.FILE)
+            there = [] if begun_s_ago is None else await self._looked_for(path)
+            record = there[0] if there else await self._make(path, Kind.FILE)
             return await self._fill(record, path, content)
 
     async def replace(self, record: RemoteEntry, path: str, content: Content) -> RemoteEntry:
@@ -113,6 +114,11 @@ class MemoryRemote:
 
     async def aclose(self) -> None:
         """Nothing is held."""
+
+    async def _looked_for(self, path: str) -> list[Record]:
+        """What is at the path once it would be listed if it were there."""
+        await self._sleep(self._cloud.knobs.lag_s)
+        return await self._request("get", lambda: self._cloud.at(key_of(path)))
 
     async def _make(self, path: str, kind: Kind) -> Record:
         missing = self._missing(path)

@@ -15,6 +15,7 @@ from tests.sim.chaos import Chaos
 class MemoryOfJob:
     source: SourceIdentity | None = None
     rebuilt: bool = False
+    idle_s: float = 0.0
 
 
 class MemorySpool:
@@ -47,8 +48,8 @@ class MemoryStore:
         self.baseline: dict[bytes, BaselineEntry] = {}
         self.memory = MemoryOfJob()
         self.spools: list[MemorySpool] = []
-        self.written: list[BaselineEntry] = []
-        """Every row that was ever committed, for the checkers."""
+        self.committed: Callable[[list[BaselineEntry]], None] = lambda _: None
+        """Told of the rows of every commit."""
 
     def reopen(self) -> None:
         """As a new process opens it."""
@@ -88,7 +89,7 @@ class MemoryStore:
                 self.baseline.pop(key, None)
             for row in rows:
                 self.baseline[row.key] = row
-            self.written += rows
+            self.committed(rows)
             self._chaos.point("committed")
 
     async def remember_source(self, identity: SourceIdentity) -> None:

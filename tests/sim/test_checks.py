@@ -73,9 +73,9 @@ def test_content_that_never_was_is_seen() -> None:
 def test_too_much_in_flight_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     original = MemoryRemote.create
 
-    async def create(remote: MemoryRemote, path: str, content: object) -> RemoteEntry:
+    async def create(remote: MemoryRemote, path: str, content: object, **more: object) -> RemoteEntry:
         with remote._operation("another one"):
-            return await original(remote, path, content)  # type: ignore[arg-type]
+            return await original(remote, path, content, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MemoryRemote, "create", create)
     world = World(settings=Settings(workers=1))

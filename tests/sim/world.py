@@ -14,7 +14,7 @@ from typing import Any
 
 from syncd.core.classify import Policy
 from syncd.core.filters import Filter
-from syncd.core.model import DeleteMode, JobReport, Kind, MaxDelete
+from syncd.core.model import DeleteMode, JobReport, MaxDelete
 from syncd.core.plan import Plan
 from syncd.engine.job import Job, Stop
 from syncd.engine.reconcile import Reconcile
@@ -194,7 +194,3 @@ def _end(loop: VirtualLoop) -> None:
         task.cancel()
     loop.run_until_complete(asyncio.gather(*left, return_exceptions=True)) if left else None
     loop.close()
-
-
-def kinds(world: World) -> dict[str, Kind]:
-    return {path: node.kind for path, node in world.tree.nodes.items()}

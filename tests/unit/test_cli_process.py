@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_a_run_a_second_run_and_a_listing() -> None:
     assert "src: 2 created" in first.stderr
     assert json.loads(shell("syncd --once src sandbox:/x --json").stdout)["jobs"][0]["unchanged"] == 2
     assert listed() == ["a.txt", "b\x1b[31m"]
+
+
+def test_a_source_may_be_called_like_a_command() -> None:
+    shell("cp -r src config")
+    answer = shell("syncd --once config sandbox:/x --json")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["jobs"][0]["created"] == 2
+    planned = shell("syncd config sandbox:/y --dry-run --json")
+    assert [action["path"] for action in json.loads(planned.stdout)["jobs"][0]["actions"]] == ["a.txt", "b\x1b[31m"]
 
 
 @pytest.mark.parametrize(
@@ -132,9 +142,12 @@ class TestTerminal:
         assert b"b\x1b[31m" not in shown
 
 
-def test_the_sandbox_says_how_it_is_used_and_ends_when_told() -> None:
+@pytest.mark.parametrize("in_background", [False, True], ids=["foreground", "background"])
+def test_the_sandbox_says_how_it_is_used_and_ends_when_told(in_background: bool) -> None:
+    """A shell's background job begins with SIGINT ignored."""
     command = [*SYNCD, "sandbox", "--listen", "127.0.0.1:0", "--data", "data"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
+    begun = partial(signal.signal, signal.SIGINT, signal.SIG_IGN) if in_background else None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=begun) as sandbox:
         try:
             assert sandbox.stdout is not None
             told = dict(sandbox.stdout.readline().rstrip("\n").split(": ", 1) for _ in range(5))

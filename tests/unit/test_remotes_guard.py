@@ -132,3 +132,5 @@ def test_proxies_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -
         assert proxies.of(URL("http://api.test/x")) == URL("http://plain.test:8080")
         assert proxies.of(URL("https://s3.inside.test/x")) is None
         assert proxies.of(URL("https://10.0.0.1/x")) is None
+        for here in ("localhost:8080", "127.0.0.1:1", "[::1]"):
+            assert proxies.of(URL(f"http://{here}/x")) is None

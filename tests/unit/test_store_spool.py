@@ -16,17 +16,15 @@ import pytest
 from syncd.core.model import Kind, RemoteEntry, Status
 from syncd.errors import StateError
 from syncd.ports import Spool
-from syncd.store.spool import ListingSpool
+from syncd.store.spool import HELD_BYTES, ListingSpool
 from syncd.store.sqlite import open_store
 
 
-@pytest.fixture
-async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
-    store = await open_store(tmp_path / "job.db")
-    spool = store.spool()
+@pytest.fixture(params=[0, 200_000, HELD_BYTES], ids=["on disk", "on disk at some time", "in memory"])
+async def spool(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Spool]:
+    spool = ListingSpool(tmp_path / "job.db.spool-0", held_bytes=request.param)
     yield spool
     await spool.aclose()
-    await store.aclose()
 
 
 def record(key: bytes, record_id: str = "id", **fields: object) -> RemoteEntry:
@@ -62,15 +60,14 @@ async def test_a_record_seen_again_is_the_one_seen_last(spool: Spool) -> None:
 
 async def test_begins_again_when_cleared(spool: Spool) -> None:
     assert await rows_of(spool) == []
-    await spool.add([record(b"a")])
+    await spool.add([record(b"a%05d" % number) for number in range(1000)])
     await spool.clear()
     await spool.add([record(b"b")])
     assert await rows_of(spool) == [record(b"b")]
 
 
 async def test_is_larger_than_its_memory_and_has_no_name(tmp_path: Path) -> None:
-    store = await open_store(tmp_path / "job.db")
-    spool = store.spool()
+    spool = ListingSpool(tmp_path / "job.db.spool-0", held_bytes=5 * 2**20)
     names = {part.name for part in tmp_path.iterdir()}
     for page in range(60):
         await spool.add([record(b"%08d" % (page * 1000 + number), "x" * 400) for number in range(1000)])
@@ -79,7 +76,6 @@ async def test_is_larger_than_its_memory_and_has_no_name(tmp_path: Path) -> None
     assert sum(1 for _ in await rows_of(spool)) == 60_000
     await spool.aclose()
     assert not any(size > 2**20 for size in _sizes_of_nameless_files())
-    await store.aclose()
 
 
 def _sizes_of_nameless_files() -> list[int]:
@@ -119,7 +115,7 @@ async def test_needs_no_place_for_temporary_files(spool: Spool, monkeypatch: pyt
 
 
 async def test_a_disk_that_does_not_take_it_is_said(tmp_path: Path) -> None:
-    spool = ListingSpool(tmp_path / "nowhere" / "job.db.spool-0")
+    spool = ListingSpool(tmp_path / "nowhere" / "job.db.spool-0", held_bytes=0)
     with pytest.raises(StateError, match="spool"):
         await spool.add([record(b"a")])
     await spool.aclose()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import math
 import os
 import shutil
 import sqlite3
@@ -43,6 +44,18 @@ async def test_what_is_written_is_read_in_key_order(path: Path) -> None:
         assert await rows_of(store) == sorted(rows)
     async with opened(path) as store:
         assert await rows_of(store) == sorted(rows)
+
+
+async def test_it_is_known_for_how_long_nothing_was_written(path: Path) -> None:
+    async with opened(path) as store:
+        assert store.memory.idle_s == math.inf
+        await store.write([row("a")])
+    os.utime(path, (0, 0))
+    async with opened(path) as store:
+        assert store.memory.idle_s > 1e9
+        await store.write([row("b")])
+    async with opened(path) as store:
+        assert store.memory.idle_s < 1e9
 
 
 numbers = st.integers(-(2**63), 2**63 - 1)

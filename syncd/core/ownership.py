@@ -1,0 +1,75 @@
+"""Which of the remote's records are this job's own, and so may go.
+
+Called by `core.classify`. What cannot be told from somebody else's is somebody else's.
+"""
+
+from __future__ import annotations
+
+from syncd.core.diff import Difference, has_known_content
+from syncd.core.model import BaselineEntry, DeleteMode, Kind, RemoteEntry, Status, Sync
+
+
+def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
+    """Whether a remote file has, or is being given, content that this job is not known to have put or adopted there."""
+    if base is None or base.kind != Kind.FILE:
+        return True
+    if remote.status == Status.PENDING:
+        return remote.id != base.id or base.sync == Sync.SYNCED or base.checksum is None
+    if base.claim == "" and base.checksum is None:
+        return remote.size != base.size
+    if remote.checksum is not None and remote.checksum == base.claim:
+        return False
+    return not has_known_content(remote, base)
+
+
+def may_be_sent(base: BaselineEntry | None) -> bool:
+    """Whether an upload of this job's whose content is not known may be what changed the remote."""
+    return base is not None and base.claim == ""
+
+
+def is_unfinished(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
+    """Whether a record can only be what is left of a create of this job's own, cut short before its content came."""
+    if base is None or remote.status != Status.PENDING:
+        return False
+    return base.sync == Sync.CLAIMED and base.checksum is None and base.id == ""
+
+
+def is_own_directory(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
+    """Whether syncd made it: where it is not known under which id, the one that is there is taken for it."""
+    return _is_known_directory(remote, base) and base is not None and base.sync == Sync.SYNCED
+
+
+def _is_known_directory(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
+    return base is not None and base.kind == Kind.DIRECTORY and base.id in ("", remote.id)
+
+
+def may_go(remote: RemoteEntry, base: BaselineEntry | None, mode: DeleteMode) -> bool:
+    """Whether the mode lets a record go: in `tracked`, only what this job put or adopted there, unchanged."""
+    if mode is not DeleteMode.TRACKED:
+        return mode is DeleteMode.MIRROR
+    return is_own_directory(remote, base) if remote.kind == Kind.DIRECTORY else not is_drifted(remote, base)
+
+
+def may_make_way(remote: RemoteEntry, base: BaselineEntry | None, mode: DeleteMode) -> bool:
+    """Whether a record may go for what takes its place: then a directory that was only adopted may, too."""
+    if remote.kind == Kind.DIRECTORY and mode is DeleteMode.TRACKED:
+        return _is_known_directory(remote, base)
+    return may_go(remote, base, mode)
+
+
+def is_own_repeat(record: RemoteEntry, difference: Difference, checksum: str | None, mode: DeleteMode) -> bool:
+    """Whether a further record of a path is this job's own and nobody misses it.
+
+    It is an unfinished one at a path that this job knows, or has the same content as the record that stands for the
+    path, if that is what this job put or began to put there, or what the source has there (`checksum`).
+    """
+    remote, base = difference.remote, difference.base
+    if record.kind != Kind.FILE or remote is None:
+        return False
+    if record.status == Status.PENDING:
+        return base is not None and base.kind == Kind.FILE
+    if record.checksum is None or record.checksum != remote.checksum:
+        return False
+    if base is not None and record.checksum in (base.checksum, base.claim):
+        return True
+    return record.checksum == checksum and (base is not None or mode is not DeleteMode.NEVER)

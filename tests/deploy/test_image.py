@@ -1,0 +1,149 @@
+"""The image, built from the Dockerfile on a Debian made for it, and run by podman: alone and in a pod.
+
+Needs no registry: what the Dockerfile starts FROM is made by mmdebstrap and tagged with its name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.support import CONFIG, ROOT, Remote, debian, needs_a_machine, remote, run, until
+
+pytestmark = needs_a_machine("buildah", "catatonit", "mmdebstrap", "podman", "runc")
+
+IMAGE = "localhost/syncd-under-test"
+# Limits that need no privilege to be set, and no health timer where no systemd runs one.
+PLAIN = ("--no-healthcheck", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+CONFINED = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges")
+
+
+def podman(*words: str, timeout_s: float = 60) -> str:
+    return run("podman", "--runtime=runc", "--cgroup-manager=cgroupfs", *words, timeout_s=timeout_s)
+
+
+def container(name: str, *words: str, environment: dict[str, str] | None = None, command: tuple[str, ...] = ()) -> None:
+    given = [f"--env={key}={value}" for key, value in (environment or {}).items()]
+    podman("run", "--detach", f"--name={name}", *PLAIN, *words, *given, IMAGE, *command)
+
+
+def exit_code(name: str) -> int:
+    return int(podman("inspect", "--format={{.State.ExitCode}}", name))
+
+
+def logs(name: str) -> str:
+    done = subprocess.run(["podman", "logs", name], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    base = re.findall(r"^FROM (\S+[.]\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    archive = tmp_path_factory.mktemp("base") / "debian.tar"
+    debian(archive)
+    podman("import", "--quiet", str(archive), *base, timeout_s=120)
+    archive.unlink()
+    how = ("--isolation=chroot", "--network=host", "--pull-never", "--format=docker")
+    run("buildah", "build", "--quiet", *how, f"--tag={IMAGE}", ".", timeout_s=600)
+    yield IMAGE
+    podman("rmi", "--force", IMAGE, *base)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Remote]:
+    with remote(tmp_path / "sandbox") as here:
+        yield here
+
+
+@pytest.fixture
+def names(image: str) -> Iterator[tuple[str, str]]:
+    """Names of a pod's two containers (or of one alone), all of which are gone afterwards."""
+    assert image
+    both = ("syncd-sidecar", "syncd-writer")
+    yield both
+    for words in (("pod", "rm", "--force", "syncd-pod"), ("rm", "--force", "--volumes", *both)):
+        with suppress(AssertionError):
+            podman(*words)
+    with suppress(AssertionError):
+        podman("volume", "rm", "--force", "syncd-shared")
+
+
+def test_the_image_says_what_it_is_and_runs_as_nobody_in_particular(image: str) -> None:
+    told = json.loads(podman("image", "inspect", image))[0]
+    assert told["Config"]["User"] == "65532:65532"
+    assert told["Config"]["StopSignal"] == "SIGTERM"
+    assert told["Config"]["Entrypoint"] == ["syncd"]
+    assert told["Healthcheck"]["Test"][0] == "CMD"
+    labels = told["Config"]["Labels"]
+    version = podman("run", "--rm", *PLAIN, *CONFINED, "--network=none", image, "--version").split()[1]
+    assert labels["org.opencontainers.image.version"] == version
+    assert {"title", "source", "licenses", "description", "revision"} <= {name.rpartition(".")[2] for name in labels}
+
+
+def test_configured_by_environment_alone_it_mirrors_and_stops_in_time(
+    names: tuple[str, str], box: Remote, tmp_path: Path
+) -> None:
+    name = names[0]
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "first").write_text("1")
+    tmp_path.chmod(0o755)
+    environment = box.environment(source="/data", directory="alone")
+    container(name, *CONFINED, "--network=host", f"--volume={source}:/data:ro", environment=environment)
+    until(lambda: box.files("alone") == {"first"}, said=lambda: logs(name))
+    (source / "second").write_text("2")
+    until(lambda: box.files("alone") == {"first", "second"}, said=lambda: logs(name))
+    assert "watching" in podman("exec", name, "syncd", "status")
+    podman("exec", name, *_health_command())
+    podman("stop", "--time=10", name)
+    assert exit_code(name) == 0, logs(name)
+
+
+def test_a_bad_environment_ends_it_with_2(names: tuple[str, str]) -> None:
+    container(names[0], *CONFINED, "--network=none", environment={"SYNCD_JOBS__SITE__SOURCE": "/data"})
+    assert podman("wait", names[0]).strip() == "2", logs(names[0])
+    assert "destination" in logs(names[0])
+
+
+def test_as_a_sidecar_it_sends_what_the_writer_wrote_last(names: tuple[str, str], box: Remote) -> None:
+    """The pod of config/kubernetes.yaml in small: two containers, one volume, `on_stop = "flush"`."""
+    sidecar, writer = names
+    given = dict(line.split("=", 1) for line in (CONFIG / "sidecar.env").read_text().splitlines() if line[0] != "#")
+    given.pop("SYNCD_REMOTES__PROD__TOKEN_FILE")
+    where = box.environment(source="/data", directory="pod")
+    port = "29393"
+    settings = {**given, **where, "SYNCD_STATUS__LISTEN": f"0.0.0.0:{port}", "SYNCD_JOBS__SITE__SETTLE": "1h"}
+    podman("pod", "create", "--name=syncd-pod", "--network=host", "--share=net")
+    in_pod = "--pod=syncd-pod"
+    container(sidecar, in_pod, *CONFINED, "--volume=syncd-shared:/data:ro", environment=settings)
+    code = "import pathlib, time; pathlib.Path('/data/last').write_text('l'); time.sleep(600)"
+    until(lambda: _answers(f"http://127.0.0.1:{port}/readyz"), said=lambda: logs(sidecar))
+    container(
+        writer, in_pod, "--user=0", "--volume=syncd-shared:/data", "--entrypoint=/usr/bin/python3", command=("-c", code)
+    )
+    until(lambda: '"queued": 0' not in podman("exec", sidecar, "syncd", "status", "--json"))
+    assert box.files("pod") == set()  # unsettled for an hour to come
+    podman("kill", writer)
+    podman("stop", "--time=10", sidecar)
+    assert exit_code(sidecar) == 0, logs(sidecar)
+    assert box.files("pod") == {"last"}, logs(sidecar)
+
+
+def _health_command() -> list[str]:
+    found = re.search(r"^HEALTHCHECK .*CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert found
+    command: list[str] = json.loads(found[1])
+    return command
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        return bool(answer.status == 200)
+    return False
