@@ -184,7 +184,7 @@ class Memory(Protocol):
 
     @property
     def idle_s(self) -> float:
-        """How long before this was opened the last run wrote to it, by the wall clock; infinite for a new one."""
+        """For how long the run before this one has written nothing, by the wall clock; infinite for a new database."""
         ...
 
 

@@ -39,7 +39,12 @@ Answer = TypeVar("Answer")
 class JobMemory:
     source: SourceIdentity | None
     rebuilt: bool
-    idle_s: float
+    written_s: float
+    """When the run before this one last wrote, on this process's monotonic clock."""
+
+    @property
+    def idle_s(self) -> float:
+        return time.monotonic() - self.written_s
 
 
 class Request(NamedTuple):
@@ -100,7 +105,7 @@ class Database:
         self._spools = itertools.count()
         self._closed = False
         self.notices: list[str] = opened.notices
-        self.memory = JobMemory(_remembered_source(self._connection), opened.rebuilt, idle_s)
+        self.memory = JobMemory(_remembered_source(self._connection), opened.rebuilt, time.monotonic() - idle_s)
         lock.mark()
 
     @contextmanager

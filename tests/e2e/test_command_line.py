@@ -382,6 +382,33 @@ def test_the_embedded_sandbox(program: Program, tmp_path: Path) -> None:
         }
 
 
+def test_6_two_at_once_on_the_embedded_sandbox(program: Program, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "large").write_bytes(bytes(2**28))
+    first = program.start("--once", source, "sandbox:/one")
+    data = program.home / ".local" / "state" / "syncd" / "sandbox"
+    until(lambda: data.exists() and any(file.is_file() and file.stat().st_size > 2**20 for file in data.rglob("*")))
+    (tmp_path / "other").mkdir()
+    second = program.run("--once", tmp_path / "other", "sandbox:/two")
+    assert second.code == 6
+    assert "sandbox" in second.err
+    first.kill()
+    first.communicate()
+    assert program.run("--once", tmp_path / "other", "sandbox:/two").code == 0
+
+
+def test_what_cannot_be_done_here_is_said(program: Program, tmp_path: Path) -> None:
+    run = program.run("--once", tmp_path, "privasfer:///x")
+    assert run.code == 2
+    assert "privasfer" in run.err
+    assert program.run("--once", "--config", "nowhere.toml").code == 2
+    assert "nowhere.toml" in program.run("config", env={"SYNCD_CONFIG": "nowhere.toml"}).err
+    assert program.run("plan", "one").code == 2
+    assert program.run("--once", tmp_path, "sandbox:/a", "sandbox:/b").code == 2
+    assert program.run("--once", tmp_path, "sandbox:/../a").code == 2
+
+
 def test_json_of_a_run_that_could_not_begin(pair: Pair) -> None:
     run = pair.once("--max-delete", "lots")
     assert run.code == 2

@@ -399,8 +399,8 @@ def test_the_old_copy_stays_until_the_new_one_is_there(pair: Pair) -> None:
     pair.assert_equal()
 
 
-def test_what_makes_way_waits_for_nothing_it_does_not_have_to(pair: Pair) -> None:
-    """A directory that becomes a file holds somebody else's file: it stays, and the file is named as failed."""
+def test_a_directory_that_became_a_file_and_holds_somebody_elses(pair: Pair) -> None:
+    """Theirs stays, and the file is named as failed."""
     put(pair, {"x/mine": "mine", "other": "x"})
     pair.mirrored()
     pair.plant("x/theirs")

@@ -205,8 +205,8 @@ def test_hard_links_are_files_of_their_own(pair: Pair) -> None:
     pair.assert_equal()
 
 
-def test_a_million_spaces_of_one_kind(pair: Pair) -> None:
-    """Many files in one directory: more than one page of the listing, in one go."""
+def test_more_files_in_one_directory_than_on_a_page(pair: Pair) -> None:
+    """And more than one page of the listing."""
     for number in range(1200):
         pair.write(f"many/{number}", f"{number}")
     assert pair.mirrored("--workers", "32").counts() == {"created": 1200, "directories": 1}

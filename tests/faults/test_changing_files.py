@@ -72,7 +72,7 @@ def test_changed_while_it_is_uploaded(pair: Pair, change: Callable[[Path], None]
         pair.assert_idle()
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", [rewritten, shrunk, exchanged, removed])
 def test_a_replacement_changed_while_it_is_uploaded(pair: Pair, change: Callable[[Path], None]) -> None:
     """The old version stays until the new one is whole."""
     before, content = b"before", os.urandom(LARGE)

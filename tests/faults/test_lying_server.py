@@ -122,8 +122,8 @@ def out_of_the_destination(page: dict[str, Any]) -> None:
         item["parentDirectory"] = "/dir/../../etc/"
 
 
-LIED_TO_FOR_S = 3.0
-"""Some lies are taken for outages, which are waited for; a deletion would come within the first second."""
+LIED_TO_FOR_S = 1.5
+"""Some lies are taken for outages, which are waited for; a deletion would come at once."""
 
 LIES = [
     nothing_there,

@@ -23,12 +23,12 @@ MOST = 60
 """No thread of these runs makes any of these calls more often."""
 
 DURABLE = {
-    "pwrite64": (1, 2, 3, 5, 8, 12, 20),
-    "fdatasync": (1, 2, 3, 4),
-    "ftruncate": (1, 2),
-    "unlink": (1, 2),
-    "sendto": (1, 2, 3, 4, 6, 9, 13, 18),
-    "sendmsg": (1, 2),
+    "pwrite64": (1, 2, 5, 12),
+    "fdatasync": (1, 3),
+    "ftruncate": (1,),
+    "unlink": (1,),
+    "sendto": (2, 4, 9, 14),
+    "sendmsg": (1,),
     "write": (1, 2),
 }
 """What makes state last or leaves for the network; which of a thread's calls the short form takes."""
