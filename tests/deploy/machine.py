@@ -24,7 +24,7 @@ class Machine:
 
     def run(self, *command: str, timeout_s: float = 60) -> tuple[int, str]:
         """The exit code and the output, standard error included."""
-        inside = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--wd=/root/syncd"]
+        inside = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "env", "--chdir=/root/syncd"]
         path = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
         done = subprocess.run(
             [*inside, *command],

@@ -68,10 +68,9 @@ def names(image: str) -> Iterator[tuple[str, str]]:
     assert image
     both = ("syncd-sidecar", "syncd-writer")
     yield both
-    for words in (("pod", "rm", "--force", "syncd-pod"), ("rm", "--force", "--volumes", *both)):
-        with suppress(AssertionError):
-            podman(*words)
-    with suppress(AssertionError):
+    podman("rm", "--force", "--ignore", "--volumes", *both)
+    podman("pod", "rm", "--force", "--ignore", "syncd-pod")
+    with suppress(AssertionError):  # there was none
         podman("volume", "rm", "--force", "syncd-shared")
 
 
