@@ -198,7 +198,7 @@ class _Draft:
             findings.gone.pop(key, None)
             if not held:
                 self.withheld.pop(key, None)
-            elif self.waiting:
+            else:
                 self.withheld.setdefault(key, Withheld(key, 0, None))
 
     def plan(self) -> Plan:
