@@ -78,7 +78,9 @@ def machine(tree: Path) -> Iterator[Machine]:
     with (tree.parent / "console").open("wb") as console:
         process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
     try:
-        yield _booted(tree, process)
+        there = _booted(tree, process)
+        there.do("update-ca-certificates")
+        yield there
     finally:
         process.send_signal(signal.SIGTERM)  # nspawn's own: an orderly power-off
         try:

@@ -118,7 +118,8 @@ def test_as_a_sidecar_it_sends_what_the_writer_wrote_last(names: tuple[str, str]
     given.pop("SYNCD_REMOTES__PROD__TOKEN_FILE")
     where = box.environment(source="/data", directory="pod")
     port = "29393"
-    settings = {**given, **where, "SYNCD_STATUS__LISTEN": f"0.0.0.0:{port}", "SYNCD_JOBS__SITE__SETTLE": "1h"}
+    never = {"SYNCD_JOBS__SITE__SETTLE": "1h", "SYNCD_JOBS__SITE__SETTLE_MAX": "1h"}
+    settings = {**given, **where, **never, "SYNCD_STATUS__LISTEN": f"0.0.0.0:{port}"}
     podman("pod", "create", "--name=syncd-pod", "--network=host", "--share=net")
     in_pod = "--pod=syncd-pod"
     container(sidecar, in_pod, *CONFINED, "--volume=syncd-shared:/data:ro", environment=settings)

@@ -58,5 +58,5 @@ def test_the_timer_and_the_daemon_share_user_and_state_and_instances_do_not() ->
     once, daemon, instance = UNITS / "syncd-once.service", *DAEMONS
     for name in ("User", "StateDirectory", "Environment", "EnvironmentFile", "LoadCredential"):
         assert _settings(once, name) == _settings(daemon, name) != []
-    assert _settings(instance, "User") == []
+    assert _settings(instance, "User") == ["syncd-%i"]
     assert _settings(instance, "StateDirectory") == ["syncd-%i"]
