@@ -4,7 +4,7 @@
 
 FROM docker.io/library/debian:bookworm-slim AS base
 RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates python3 \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates python3 tini \
  && rm -rf /var/lib/apt/lists/*
 
 FROM base AS build
@@ -39,4 +39,5 @@ USER 65532:65532
 STOPSIGNAL SIGTERM
 # A daemon whose loop stands still does not answer.
 HEALTHCHECK --interval=1m --timeout=15s --start-period=1m --retries=3 CMD ["syncd", "status", "-q"]
-ENTRYPOINT ["syncd"]
+# The first process of a container is deaf to a signal that it has no handler for yet: tini is that one.
+ENTRYPOINT ["tini", "-s", "--", "syncd"]
