@@ -6,6 +6,7 @@ request, forks a child that becomes the run, and between them one that tells how
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -151,6 +152,7 @@ def begin(request: dict[str, Any], out: int, err: int, status: int) -> None:
 if __name__ == "__main__":
     for module in LOADED:
         __import__(module)
+    gc.freeze()  # what is loaded is looked at by no run's collector: its memory stays shared
     serve(socket.socket(fileno=int(sys.argv[1])))
     from syncd.cli import main
 

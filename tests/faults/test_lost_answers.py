@@ -58,18 +58,6 @@ def test_an_operation_goes_wrong_before_its_effect(pair: Pair, operation: Any) -
     struck(pair, [Fault(operation, "reset_before", count=1, skip=skip) for skip in (0, 2)])
 
 
-def test_a_create_goes_wrong_before_its_effect(pair: Pair) -> None:
-    """It is looked for as long as its effect may still show: this takes its half minute."""
-    first_tree(pair)
-    pair.mirrored()
-    second_tree(pair)
-    pair.server.turn(faults=(Fault("create", "reset_before", count=1),))
-    pair.mirrored()
-    pair.server.turn()
-    pair.assert_equal()
-    pair.assert_idle()
-
-
 @pytest.mark.parametrize("kind", ["files", "privateFiles"])
 def test_everything_goes_wrong_now_and_then(pair: Pair, kind: Kind) -> None:
     pair.kind = kind
