@@ -16,7 +16,7 @@ import pytest
 from syncd.local.watch import Watching, open_watch
 from syncd.ports import Hint
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 PROJECT = Path(__file__).parents[1]
 
 

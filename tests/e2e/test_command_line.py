@@ -64,18 +64,22 @@ def test_version_and_help(program: Program) -> None:
         assert run.err == ""
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["apply", "approve", "check", "history", "pause", "pull", "rescan", "restore", "resume", "status", "wait", "why"],
-)
+@pytest.mark.parametrize("command", ["apply", "check", "history", "pull", "restore", "why"])
 def test_what_is_not_built_says_so(program: Program, command: str) -> None:
     run = program.run(command)
     assert run.code == 2
     assert command in run.err
 
 
-def test_without_once_there_is_no_daemon_yet(program: Program) -> None:
+def test_a_daemon_without_a_configuration_is_exit_2(program: Program) -> None:
     assert program.run().code == 2
+
+
+@pytest.mark.parametrize("words", [("status",), ("wait",), ("rescan",), ("pause",), ("resume",), ("approve", "assets")])
+def test_without_a_daemon_its_commands_say_so(program: Program, words: tuple[str, ...]) -> None:
+    run = program.run(*words)
+    assert run.code == 1
+    assert "no syncd is running" in run.err
 
 
 def test_the_report(pair: Pair) -> None:
@@ -195,11 +199,10 @@ def test_options_before_a_command(pair: Pair) -> None:
     assert [action["path"] for action in run.json["jobs"][0]["actions"]] == ["a"]
 
 
-def test_a_pair_needs_no_once(pair: Pair) -> None:
-    pair.write("a")
-    run = pair.program.run(*pair.words())
-    assert run.code == 0
-    pair.assert_equal()
+def test_a_report_is_of_a_run_that_ends(pair: Pair) -> None:
+    run = pair.program.run(*pair.words(), "--json")
+    assert run.code == 2
+    assert "--once" in run.err
 
 
 def test_a_pair_may_name_a_configured_remote(pair: Pair) -> None:
