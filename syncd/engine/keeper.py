@@ -348,6 +348,7 @@ class Keeper:
                     await at_work.carrier.idle()
                     dirty = {*queue.take(_now() + SOON_S)}
         self._stop.request(signal)
+        self._wake()
 
     async def _drain(self, at_work: _AtWork) -> None:
         for task, _ in self._looks.values():
