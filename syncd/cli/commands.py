@@ -54,7 +54,7 @@ def _keep(words: tuple[str, ...], given: dict[str, Any]) -> int:
     settings.job_specs(words, loaded, options)
     if words and not pair:
         raise ConfigurationError(f"to mirror {', '.join(words)} once, say `syncd --once {' '.join(words)}`")
-    from syncd.app import run_daemon
+    from syncd.app.daemon import run_daemon
 
     with _voice(loaded, {**given, "no_progress": True}) as voice:
         return run_daemon(
@@ -72,7 +72,7 @@ def _synchronize(words: tuple[str, ...], given: dict[str, Any]) -> list[JobRepor
     options = _options(given)
     loaded = settings.load(options, pair=settings.is_pair(words))
     specs = settings.job_specs(words, loaded, options)
-    from syncd.app import synchronize
+    from syncd.app.once import synchronize
 
     with _voice(loaded, given) as voice:
         reports = synchronize(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
@@ -96,7 +96,7 @@ def plan(**given: Any) -> int:
     words: tuple[str, ...] = given["words"]
     loaded = settings.load(options, pair=settings.is_pair(words))
     specs = settings.job_specs(words, loaded, options)
-    from syncd.app import preview
+    from syncd.app.once import preview
 
     with _voice(loaded, given) as voice:
         plans = preview(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
@@ -121,10 +121,10 @@ def list_destination(**given: Any) -> int:
     options = _options(given)
     loaded = settings.load(options)
     remote, directory = settings.destination(given["destination"], loaded, options)
-    from syncd import app
+    from syncd.app.visits import list_destination as listed
 
     state_dir = settings.state_directory(loaded)
-    entries = app.list_destination(remote, directory, recursive=given["recursive"], state_dir=state_dir)
+    entries = listed(remote, directory, recursive=given["recursive"], state_dir=state_dir)
     if given["json"]:
         return 0 if _write_json(listing_data(entries)) else 1
     return 0 if streams.write_result("".join(f"{line}\n" for line in listing_lines(entries))) else 1
@@ -161,7 +161,7 @@ def sandbox(**given: Any) -> int:
     from syncd import settings
 
     data: Path = given["data"] or settings.state_directory(settings.load(_options(given))) / "sandbox"
-    from syncd.app import run_sandbox
+    from syncd.app.serving import run_sandbox
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 LOADED = (
-    "syncd.app",
+    "syncd.app.once",
+    "syncd.app.visits",
     "syncd.cli.commands",
     "syncd.settings",
     "syncd.settings.show",

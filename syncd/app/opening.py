@@ -1,0 +1,166 @@
+"""Accounts, trees and stores put together into a job, each account once.
+
+Used by the other modules of `app`, for as long as they run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import resource
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from syncd.core.classify import Policy
+from syncd.engine.job import Job, Stop
+from syncd.engine.slots import Slots
+from syncd.errors import ConfigurationError, JobLocked
+from syncd.local.media import content_type_of
+from syncd.local.tree import Tree
+from syncd.ports import Telemetry
+from syncd.remotes.account import Account
+from syncd.remotes.losant import Losant
+from syncd.remotes.transport import Traffic
+from syncd.settings import JobSpec, RemoteSpec
+from syncd.store.sqlite import open_store
+
+EMBEDDED = "sandbox"
+
+OTHER_FILES = 32
+"""Open besides those of transfers: state, listing, lock, event loop, modules that are being loaded."""
+
+
+async def open_job(
+    stack: AsyncExitStack,
+    spec: JobSpec,
+    remotes: Remotes,
+    telemetry: Telemetry,
+    stop: Stop,
+    traffic: Traffic,
+) -> Job:
+    tree = Tree(
+        spec.source,
+        include=spec.include,
+        exclude=spec.exclude,
+        follow_symlinks=spec.follow_symlinks,
+        left_out=[remotes.state_dir],
+    )
+    slots = Slots(spec.workers)
+    store = await open_store(state_path(spec, remotes.state_dir))
+    stack.push_async_callback(store.aclose)
+    for notice in store.notices:
+        telemetry.warning(notice)
+    remote = await remotes.at(spec.remote, spec.directory, traffic=traffic, sleep=slots.sleep, sent=telemetry.sent)
+    policy = Policy(
+        delete=spec.delete,
+        max_delete=spec.max_delete,
+        empty_directories=spec.empty_directories,
+        capabilities=remote.capabilities,
+        content_type=content_type_of,
+        filter=tree,
+    )
+    return Job(
+        name=spec.name,
+        tree=tree,
+        remote=remote,
+        store=store,
+        telemetry=telemetry,
+        policy=policy,
+        workers=spec.workers,
+        slots=slots,
+        stop=stop,
+        trust_stat=not spec.verify_checksums,
+        accept_source=spec.accept_source,
+    )
+
+
+def state_path(spec: JobSpec, state_dir: Path) -> Path:
+    """The job's database: keyed by what it is kept on (and its name, where it has one), never by its source."""
+    remote = spec.remote
+    identity = [remote.kind, remote.api_url, remote.application_id, spec.directory, spec.name if spec.named else None]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    return state_dir / "jobs" / f"{spec.name if spec.named else remote.kind}-{digest}.db"
+
+
+class Remotes:
+    """The accounts of one run, each opened once, and the embedded sandbox if one of them is that."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self._stack = AsyncExitStack()
+        self._accounts: dict[RemoteSpec, tuple[Account, str]] = {}
+        self._embedded: RemoteSpec | None = None
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def at(
+        self,
+        spec: RemoteSpec,
+        directory: str,
+        *,
+        traffic: Traffic,
+        sleep: Callable[[float], Awaitable[None]],
+        sent: Callable[[int], None] = lambda _: None,
+    ) -> Losant:
+        """A directory of the remote, with connections and limits shared by all who ask for the same remote."""
+        async with self._opening:
+            account, application_id = self._accounts.get(spec) or await self._open(spec)
+        return Losant(
+            account,
+            application_id=application_id,
+            private=spec.kind == "losant-private",
+            directory=directory,
+            traffic=traffic,
+            sleep=sleep,
+            sent=sent,
+        )
+
+    async def _open(self, spec: RemoteSpec) -> tuple[Account, str]:
+        known = await self._started(spec) if spec.kind == EMBEDDED else spec
+        if known.api_url is None or known.token is None or known.application_id is None:
+            raise ConfigurationError(f"remote {spec.name} lacks an api_url, a token or an application_id")
+        account = Account(
+            name=spec.name,
+            api_url=known.api_url,
+            token=known.token,
+            requests_per_second=spec.requests_per_second,
+            max_connections=min(spec.max_connections, _most_connections()),
+        )
+        self._accounts[spec] = await self._stack.enter_async_context(account), known.application_id
+        return self._accounts[spec]
+
+    async def _started(self, spec: RemoteSpec) -> RemoteSpec:
+        """The embedded sandbox as a remote that can be reached. It is loaded only here: few runs need it."""
+        from syncd.sandbox import APPLICATION_ID, TOKEN, DataDirectoryInUse, Sandbox, SandboxError
+
+        if self._embedded is None:
+            data = self.state_dir / EMBEDDED
+            try:
+                url = (await self._stack.enter_async_context(Sandbox(data))).url
+            except DataDirectoryInUse as error:
+                raise JobLocked(f"{error}: another syncd is using the embedded sandbox; wait for it to end") from error
+            except (SandboxError, OSError) as error:
+                raise ConfigurationError(f"the embedded sandbox cannot use {str(data)!r}: {error}") from error
+            self._embedded = replace(spec, application_id=APPLICATION_ID, api_url=url, token=lambda: TOKEN)
+        return self._embedded
+
+
+def _most_connections() -> int:
+    """What the limit of open files leaves room for: each request may hold a connection to the API, one to the storage
+    and a file."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else max((soft - OTHER_FILES) // 3, 1)
