@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from syncd import __version__, app
+from syncd import __version__
 from syncd.cli import LATER, run
 from syncd.core.model import DeleteMode, JobReport, Kind, Problem, RemoteEntry, Status
 from syncd.core.plan import Plan
@@ -83,10 +83,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         gone = entry._replace(key=b"gone", status=Status.LEAVING)
         return [entry._replace(key=b"d", kind=Kind.DIRECTORY, size=0, checksum=None), entry, gone]
 
-    monkeypatch.setattr(app, "synchronize", synchronize)
-    monkeypatch.setattr(app, "preview", preview)
-    monkeypatch.setattr(app, "run_daemon", run_daemon)
-    monkeypatch.setattr(app, "list_destination", list_destination)
+    monkeypatch.setattr(once, "synchronize", synchronize)
+    monkeypatch.setattr(once, "preview", preview)
+    monkeypatch.setattr(daemon, "run_daemon", run_daemon)
+    monkeypatch.setattr(visits, "list_destination", list_destination)
     return seen
 
 
