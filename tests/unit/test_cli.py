@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from syncd import __version__
+from syncd.app import daemon, once, visits
 from syncd.cli import LATER, run
 from syncd.core.model import DeleteMode, JobReport, Kind, Problem, RemoteEntry, Status
 from syncd.core.plan import Plan
