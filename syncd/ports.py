@@ -12,11 +12,13 @@ from typing import NamedTuple, Protocol
 from syncd.core.model import (
     BaselineEntry,
     Capabilities,
+    Event,
     Fingerprint,
     JobReport,
     JobStatus,
     LocalEntry,
     Operation,
+    PathStatus,
     Problem,
     RemoteEntry,
     SourceIdentity,
@@ -232,6 +234,10 @@ class Store(Protocol):
 
     async def remember_source(self, identity: SourceIdentity) -> None: ...
 
+    def note(self, event: Event) -> None:
+        """Add to the job's history, of which the latest are kept. Written a moment later: a crash may lose the last."""
+        ...
+
     def spool(self) -> Spool: ...
 
     async def aclose(self) -> None: ...
@@ -308,6 +314,10 @@ class Daemon(Protocol):
     """
 
     def status(self) -> Sequence[JobStatus]: ...
+
+    def why(self, job: str, path: str) -> PathStatus:
+        """What it has to do with one path at this moment."""
+        ...
 
     def is_alive(self) -> bool:
         """Whether the loops make progress (also what feeds the watchdog)."""

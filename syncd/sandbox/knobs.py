@@ -73,6 +73,14 @@ class Knobs:
     """How many completions record a wrong `s3etag`."""
     clock_offset: float = 0.0
     """How far the server's clock is ahead of this machine's."""
+    rate_limit: int = 0
+    """Privasfer requests answered in a `rate_window`, told by `X-RateLimit-*`; those beyond get 429. 0: no limit."""
+    rate_window: float = 60.0
+    """How long the first request of a window holds it open."""
+    list_page: int = 0
+    """The files on a page of Privasfer's list, which then has Laravel's `links` and `meta`. 0: no paging."""
+    time_zone: float = 3 * 3600.0
+    """How far the Privasfer account's time zone is ahead of UTC."""
     faults: tuple[Fault, ...] = ()
     """Requests that go wrong."""
 
@@ -166,6 +174,10 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "listing_lag": _number,
     "corrupt_etag": _count,
     "clock_offset": float,
+    "rate_limit": _count,
+    "rate_window": _number,
+    "list_page": _count,
+    "time_zone": float,
 }
 
 
