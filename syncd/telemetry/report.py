@@ -43,14 +43,18 @@ def exit_of(reports: Iterable[JobReport]) -> int:
     return next((code for code in EXIT_ORDER if code in codes), 0)
 
 
-def report_data(reports: Sequence[JobReport], *, exit_code: int) -> dict[str, object]:
-    """The object of `--once --json`."""
+def report_data(reports: Sequence[JobReport], *, exit_code: int, downloads: bool = False) -> dict[str, object]:
+    """The object of `--once --json`; with `downloads` that of `pull --json`, which tells how many bytes came."""
     return {
         "version": VERSION,
         "ok": exit_code == 0,
         "exit": exit_code,
-        "jobs": [job_data(report) for report in reports],
+        "jobs": [{**job_data(report), **(_downloaded(report) if downloads else {})} for report in reports],
     }
+
+
+def _downloaded(report: JobReport) -> dict[str, object]:
+    return {"bytes_downloaded": report.bytes_downloaded}
 
 
 def plan_data(plans: Iterable[tuple[JobReport, PlanView]]) -> dict[str, object]:
@@ -119,7 +123,8 @@ def summary_lines(report: JobReport) -> Iterator[str]:
     requests = count_text(report.requests, "request")
     if report.retries:
         requests += f", {count_text(report.retries, 'retry')}"
-    yield f"{name}: {counts}; {size_text(report.bytes_uploaded)} in {seconds_text(report.seconds)} ({requests})"
+    transferred = size_text(report.bytes_uploaded + report.bytes_downloaded)
+    yield f"{name}: {counts}; {transferred} in {seconds_text(report.seconds)} ({requests})"
     yield from remark_lines(report, held=report.held, extra=report.extra)
 
 
