@@ -19,7 +19,7 @@ from syncd.cli import arguments, commands, control, exchange, past
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
-LATER = frozenset({"apply", "check", "restore"})
+LATER = frozenset({"apply", "restore"})
 """Commands that are promised and not built."""
 
 GARBAGE_EVERY = 100_000

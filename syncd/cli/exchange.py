@@ -1,4 +1,4 @@
-"""The commands that look at both sides or go the other way round: pull.
+"""The commands that look at both sides or go the other way round: check, pull.
 
 Registered by `syncd.cli`. Each hands specs to a module of `app` and shows what came of it.
 """
@@ -11,6 +11,33 @@ import click
 
 from syncd.cli import arguments, output
 from syncd.errors import SyncdError
+from syncd.telemetry import streams
+
+
+def check(**given: Any) -> int:
+    """Both sides by checksum."""
+    from syncd import settings
+
+    words: tuple[str, ...] = given["words"]
+    options = arguments.options(given)
+    loaded = settings.load(options, pair=settings.is_pair(words))
+    specs = settings.job_specs(words, loaded, options)
+    from syncd.app import checking
+
+    results = checking.check(specs, state_dir=settings.state_directory(loaded), download=given["download"])
+    from syncd.telemetry.comparison import check_data, check_lines
+    from syncd.telemetry.report import first_of
+
+    told = [(one.job, one.checked.files, one.checked.differences) for one in results]
+    if given["json"]:
+        written = output.write_json(check_data(told))
+    else:
+        written = streams.write_result("".join(f"{line}\n" for line in check_lines(told)))
+    for one in results:
+        if one.error is not None:
+            streams.say_error(f"{one.job}: {one.error}")
+    code = first_of(one.exit for one in results)
+    return code if written else code or 1
 
 
 def pull(**given: Any) -> int:
@@ -48,6 +75,26 @@ def _pulled(given: dict[str, Any]) -> list[Any]:
 
 
 COMMANDS = {
+    "check": click.Command(
+        "check",
+        callback=check,
+        context_settings=arguments.CONTEXT,
+        help="Compare the source and the destination by checksum and change nothing: exit 1 on a difference. Every "
+        "file here is read. Kinds: missing (on the source only), extra (on the destination only), different, and "
+        "unknown where nobody can tell: then --download does. May be run beside a daemon.",
+        epilog=arguments.examples(
+            "syncd check assets",
+            "syncd check ./dist prod:/assets --download",
+            "syncd check --json | jq -r '.differences[] | select(.kind == \"missing\") | .path'",
+        ),
+        params=[
+            arguments.flag("--download", "Read the bytes of what has no checksum on the destination."),
+            *arguments.SELECTION,
+            arguments.JSON,
+            *arguments.COMMON,
+            arguments.words(),
+        ],
+    ),
     "pull": click.Command(
         "pull",
         callback=pull,

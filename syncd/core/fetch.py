@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from syncd.core.classify import Filter, known_checksum, occupied_parents
-from syncd.core.diff import Difference, has_known_content, same_record, same_stat
+from syncd.core.diff import Difference, same_record, same_stat
 from syncd.core.guard import SUSPICIOUS_FROM, Guard
 from syncd.core.model import (
     BaselineEntry,
@@ -26,6 +26,7 @@ from syncd.core.model import (
     Sync,
 )
 from syncd.core.paths import SEPARATOR, is_below, path_of
+from syncd.core.sides import content_of, is_left_out
 
 MAX_NAME_BYTES = 255
 """What the filesystems of Linux take."""
@@ -133,14 +134,6 @@ def must_be_read(one: Difference, *, overwrite: bool) -> bool:
     return may_be_known or (local.size == remote.size and content_of(remote, base) is not None)
 
 
-def content_of(remote: RemoteEntry, base: BaselineEntry | None) -> str | None:
-    """The checksum of a completed remote file: its own, or what the baseline knows of the very record."""
-    if remote.checksum is not None:
-        return remote.checksum
-    known = base is not None and base.claim is None and has_known_content(remote, base)
-    return base.checksum if known and base is not None else None
-
-
 def modified_ns(remote: RemoteEntry) -> int | None:
     """When the record was last updated, in nanoseconds since 1970; None where it does not say."""
     try:
@@ -179,7 +172,7 @@ class _Draft:
             return self._close(one, IN_PLACE[Kind(local.kind)])
         if remote is None:
             return self._only_here(local)
-        if self._is_left_out(one.key, remote):
+        if is_left_out(one.key, remote, self._wishes.filter):
             return None
         unwritable = unwritable_name(one.key)
         if unwritable is not None:
@@ -188,12 +181,6 @@ class _Draft:
             return self._directory(one, remote)
         return self._file(one, remote)
 
-    def _is_left_out(self, key: bytes, remote: RemoteEntry) -> bool:
-        """A directory that is not excluded may be on the way to what is included."""
-        if remote.kind == Kind.DIRECTORY:
-            return self._wishes.filter.excludes(path_of(key), directory=True)
-        return not self._wishes.filter.wants(path_of(key), directory=False)
-
     def _close(self, one: Difference, reason: str) -> None:
         """Nothing can come to this path, nor to any below it."""
         self._closed = (one.key, reason)
@@ -201,7 +188,7 @@ class _Draft:
 
     def _refuse(self, one: Difference, reason: str) -> None:
         remote = one.remote
-        if remote is not None and remote.kind == Kind.FILE and not self._is_left_out(one.key, remote):
+        if remote is not None and remote.kind == Kind.FILE and not is_left_out(one.key, remote, self._wishes.filter):
             self._fail(one, reason)
 
     def _fail(self, one: Difference, reason: str) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, starmap
 from operator import attrgetter
 
-from syncd.core.diff import Difference, LocalChange, RemoteChange, choose, merge_join
-from syncd.core.model import BaselineEntry, LocalEntry, RemoteEntry, Status
+from syncd.core.classify import Filter
+from syncd.core.diff import Difference, LocalChange, RemoteChange, choose, has_known_content, merge_join
+from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status
+from syncd.core.paths import path_of
 
 
 def sides(
@@ -31,3 +33,19 @@ def _by_path(remote: Iterable[RemoteEntry]) -> Iterator[RemoteChange]:
         records = [record for record in group if record.status != Status.LEAVING]
         if records:
             yield RemoteChange(key, records, None)
+
+
+def content_of(remote: RemoteEntry, base: BaselineEntry | None) -> str | None:
+    """The checksum of a completed remote file: its own, or what the baseline knows of the very record."""
+    if remote.checksum is not None:
+        return remote.checksum
+    known = base is not None and base.claim is None and has_known_content(remote, base)
+    return base.checksum if known and base is not None else None
+
+
+def is_left_out(key: bytes, remote: RemoteEntry, filters: Filter) -> bool:
+    """Whether the filters leave out what the remote has at a path. A directory that is not excluded may be on the way
+    to what is included."""
+    if remote.kind == Kind.DIRECTORY:
+        return filters.excludes(path_of(key), directory=True)
+    return not filters.wants(path_of(key), directory=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from syncd.core.diff import Census, Difference
@@ -29,10 +28,8 @@ from syncd.core.fetch import (
 from syncd.core.guard import Source, source_verdict
 from syncd.core.model import (
     BaselineEntry,
-    Fingerprint,
     JobReport,
     Kind,
-    LocalEntry,
     MakeDirectory,
     Problem,
     RemoteEntry,
@@ -44,6 +41,7 @@ from syncd.core.sides import sides
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger
 from syncd.engine.observe import each, look_again
+from syncd.engine.reading import fingerprints
 from syncd.errors import LocalError, NotFound, Rejected, RemoteDead, SourceForeign, Transient
 from syncd.ports import Incoming, LocalWriter, Spool, Telemetry
 
@@ -122,15 +120,8 @@ class Pull:
     async def _decide(self, seen: _Seen) -> Fetching:
         job = self._job
         found = await look_again(job, seen.found) if self._wishes.mirror else seen.found
-        wanted = [one.local for one in found if must_be_read(one, overwrite=self._wishes.overwrite)]
-        checksums: dict[bytes, Fingerprint] = {}
-
-        async def read(entry: LocalEntry | None) -> None:
-            assert entry is not None
-            with suppress(LocalError):
-                checksums[entry.key] = await job.tree.fingerprint(entry)
-
-        await each(wanted, read, at_once=job.workers)
+        wanted = [one.local for one in found if one.local and must_be_read(one, overwrite=self._wishes.overwrite)]
+        checksums = await fingerprints(job.tree, wanted, at_once=job.workers)
         return await asyncio.to_thread(decide_fetch, found, checksums, self._wishes, seen.tally)
 
     async def _carry_out(self, fetching: Fetching, seen: _Seen) -> None:

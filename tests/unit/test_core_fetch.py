@@ -12,7 +12,6 @@ from syncd.core.fetch import (
     Fetching,
     Tally,
     Wishes,
-    content_of,
     decide_fetch,
     directory_row,
     is_settled,
@@ -31,7 +30,7 @@ from syncd.core.model import (
     Sync,
 )
 from syncd.core.paths import key_of
-from syncd.core.sides import sides
+from syncd.core.sides import content_of, sides
 
 NO_GUARD = MaxDelete(percent=100.0)
 
