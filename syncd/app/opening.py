@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from syncd.core.classify import Policy
+from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.slots import Slots
 from syncd.errors import ConfigurationError, JobLocked
@@ -64,6 +64,7 @@ async def open_job(
         capabilities=remote.capabilities,
         content_type=content_type_of,
         filter=tree,
+        on_drift=spec.on_drift,
     )
     return Job(
         name=spec.name,

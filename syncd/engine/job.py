@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from syncd.core.classify import Policy
+from syncd.core.policy import Policy
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
 
@@ -49,3 +51,5 @@ class Job:
     trust_stat: bool = True
     """Whether an unchanged stat means unchanged content (not with --checksum)."""
     accept_source: bool = False
+    wall_s: Callable[[], float] = time.time
+    """The Unix time, for names."""

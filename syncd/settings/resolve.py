@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from syncd.core.model import DeleteMode
+from syncd.core.model import DeleteMode, OnDrift
 from syncd.errors import ConfigurationError
 from syncd.settings import tokens, values
 from syncd.settings.complaints import did_you_mean, option_complaint
@@ -204,6 +204,7 @@ def _spec(
         settle_max_s=values.parse_duration(job.settle_max),
         rescan_s=values.parse_duration(job.rescan),
         flush=job.on_stop == "flush",
+        on_drift=OnDrift(job.on_drift),
     )
 
 
@@ -212,7 +213,6 @@ def _refuse_unsupported(name: str, job: JobSettings) -> None:
     wanted = {
         "trash": job.trash,
         "bandwidth": job.bandwidth,
-        "on_drift": job.on_drift if job.on_drift != "overwrite" else "",
         "order": job.order if job.order != "small-first" else "",
     }
     for key, value in wanted.items():

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncd.core.model import DeleteMode, MaxDelete
+from syncd.core.model import DeleteMode, MaxDelete, OnDrift
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class JobSpec:
     settle_max_s: float
     rescan_s: float
     flush: bool
+    on_drift: OnDrift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

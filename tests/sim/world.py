@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from syncd.core.classify import Policy
 from syncd.core.filters import Filter
 from syncd.core.model import DeleteMode, JobReport, MaxDelete
 from syncd.core.plan import Plan
+from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.reconcile import Reconcile
 from syncd.engine.slots import Slots
