@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from syncd.core.model import Capabilities, DeleteMode, MaxDelete, OnDrift
+from syncd.core.model import Capabilities, DeleteMode, MaxDelete, OnDrift, Order
 
 
 class Filter(Protocol):
@@ -30,6 +30,7 @@ class Policy:
     capabilities: Capabilities
     content_type: Callable[[str], str]
     filter: Filter
+    order: Order = Order.SMALL_FIRST
     on_drift: OnDrift = OnDrift.OVERWRITE
 
     @property

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncd.core.model import DeleteMode, MaxDelete, OnDrift
+from syncd.core.bandwidth import Timetable
+from syncd.core.model import DeleteMode, MaxDelete, OnDrift, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class JobSpec:
     rescan_s: float
     flush: bool
     on_drift: OnDrift
+    bandwidth: Timetable
+    order: Order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

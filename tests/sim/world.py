@@ -159,7 +159,7 @@ class World:
             CAPABILITIES,
             content_type,
             filters,
-            settings.on_drift,
+            on_drift=settings.on_drift,
         )
         job = Job(
             "job",

@@ -20,6 +20,7 @@ from syncd.core.model import (
     LocalEntry,
     MaxDelete,
     OnDrift,
+    Order,
     RemoteEntry,
     Status,
     Sync,
@@ -32,6 +33,7 @@ ALL = Capabilities(
     directories=True,
     move=True,
     move_directory=True,
+    download=True,
     max_name_chars=40,
     max_directory_chars=60,
     max_size_bytes=1000,
@@ -56,6 +58,7 @@ class Views:
     rules: Filter = field(default_factory=Filter)
     capabilities: Capabilities = ALL
     empty_directories: bool = True
+    order: Order = Order.SMALL_FIRST
     max_delete: MaxDelete = NO_GUARD
     on_drift: OnDrift = OnDrift.OVERWRITE
     unreadable: set[str] = field(default_factory=set)
@@ -133,6 +136,7 @@ class Views:
             content_type=content_type,
             filter=self.rules,
             on_drift=self.on_drift,
+            order=self.order,
         )
 
     def differences(self) -> tuple[list[Difference], Census]:

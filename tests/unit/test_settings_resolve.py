@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from syncd.core.model import DeleteMode, MaxDelete, OnDrift
+from syncd.core.bandwidth import Timetable
+from syncd.core.model import DeleteMode, MaxDelete, OnDrift, Order
 from syncd.errors import ConfigurationError
 from syncd.settings import JobSpec, Options, RemoteSpec, destination, job_specs, load
 from syncd.settings.resolve import check
@@ -95,6 +96,8 @@ class TestJobs:
             rescan_s=3600.0,
             flush=False,
             on_drift=OnDrift.KEEP,
+            bandwidth=Timetable(),
+            order=Order.SMALL_FIRST,
         )
 
     def test_a_source_is_relative_to_its_file_and_keeps_its_symlinks(
@@ -267,7 +270,7 @@ class TestWhatContradicts:
 
     @pytest.mark.parametrize(
         "line",
-        ['trash = "/.trash"', 'bandwidth = "1MiB/s"', 'order = "newest-first"'],
+        ['trash = "/.trash"'],
     )
     def test_what_is_not_built_is_refused_at_a_run_and_not_before(
         self, write: Write, line: str, monkeypatch: pytest.MonkeyPatch
