@@ -67,7 +67,8 @@ class Effects:
         something was there until the claim on ours takes its place."""
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
-        await self._job.remote.move(operation.remote, operation.aside)
+        async with self._job.turn():
+            await self._job.remote.move(operation.remote, operation.aside)
         async with self._intending([claimed(key, content.checksum, size_bytes=size)]):
             record = await self._job.remote.create(operation.path, content)
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
