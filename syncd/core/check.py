@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from syncd.core.classify import Filter
 from syncd.core.diff import Difference
 from syncd.core.model import Kind, LocalEntry, RemoteEntry, Status
 from syncd.core.paths import is_below, path_of
+from syncd.core.policy import Filter
 from syncd.core.sides import content_of, is_left_out
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, starmap
 from operator import attrgetter
 
-from syncd.core.classify import Filter
 from syncd.core.diff import Difference, LocalChange, RemoteChange, choose, has_known_content, merge_join
 from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status
 from syncd.core.paths import path_of
+from syncd.core.policy import Filter
 
 
 def sides(

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from syncd.core.check import Comparing, Mismatch, Pair, compared
-from syncd.core.classify import Filter
 from syncd.core.diff import Difference
 from syncd.core.model import BaselineEntry, Kind
+from syncd.core.policy import Filter
 from syncd.core.sides import sides
 from syncd.engine.observe import each
 from syncd.engine.reading import fingerprints
