@@ -24,7 +24,6 @@ from syncd.core.model import (
     Step,
     Waited,
 )
-from syncd.errors import LocalError
 
 
 class Content(Protocol):
@@ -90,10 +89,6 @@ class LocalTree(Protocol):
 
     async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
         """Read the file and return its stat and checksum. Raises SourceChanged, Unreadable."""
-        ...
-
-    def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | LocalError]:
-        """As `fingerprint` of many, one after the other; blocks."""
         ...
 
     async def read(self, entry: LocalEntry) -> Content:

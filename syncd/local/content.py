@@ -107,19 +107,6 @@ def read_file(place: Place, entry: LocalEntry) -> FileContent:
         return content
 
 
-def fingerprint_file(place: Place, entry: LocalEntry) -> Fingerprint:
-    """Of what is at the entry's path now. Blocks. Raises SourceChanged, Unreadable."""
-    content = read_file(place, entry)
-    if content.checksum is None:
-        reading = _Reading(place, content.entry)
-        try:
-            while content.checksum is None:
-                content.checksum = reading.next()[1]
-        finally:
-            reading.close()
-    return content.fingerprint
-
-
 class _Reading:
     """One pass over a large file, a piece a call, each call in some thread. `close` waits for a call under way."""
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from syncd.core.filters import Filter, ignore_lines
 from syncd.core.model import Fingerprint, Kind, LocalEntry, SourceIdentity
 from syncd.core.paths import SEPARATOR, is_below, key_of
-from syncd.errors import ConfigurationError, LocalError, SourceMissing
-from syncd.local.content import FileContent, Place, fingerprint_file, read_file
+from syncd.errors import ConfigurationError, SourceMissing
+from syncd.local.content import FileContent, Place, read_file
 from syncd.local.reader import Reader
 from syncd.local.walk import TEMPORARY, Identity, Walk, identity_of, is_inside, source_missing
 
@@ -140,16 +140,6 @@ class Tree:
             async for _ in content.chunks():
                 pass
         return content.fingerprint
-
-    def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | LocalError]:
-        """See `ports.LocalTree`."""
-        return [self._fingerprint_or_error(entry) for entry in entries]
-
-    def _fingerprint_or_error(self, entry: LocalEntry) -> Fingerprint | LocalError:
-        try:
-            return fingerprint_file(self._place, entry)
-        except LocalError as error:
-            return error
 
     async def read(self, entry: LocalEntry) -> FileContent:
         """What is at the entry's path now, which may be newer than the entry: `Content.entry` says what was read."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 from syncd.core.filters import Filter
 from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry, SourceIdentity
 from syncd.core.paths import key_of
-from syncd.errors import LocalError, SourceChanged, SourceMissing, Unreadable
+from syncd.errors import SourceChanged, SourceMissing, Unreadable
 from tests.sim.chaos import Chaos
 
 GRAIN_NS = 20_000_000
@@ -158,9 +158,6 @@ class MemoryTree:
             async for _ in content.chunks():
                 pass
         return content.fingerprint
-
-    def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | LocalError]:
-        raise NotImplementedError(f"no simulated run asks for {len(entries)} at once")
 
     async def read(self, entry: LocalEntry) -> MemoryContent:
         path = entry.key.replace(b"\0", b"/").decode()
