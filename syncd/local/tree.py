@@ -13,13 +13,14 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from syncd.core.filters import Filter, ignore_lines
 from syncd.core.model import Fingerprint, Kind, LocalEntry, SourceIdentity
 from syncd.core.paths import is_below, key_of
-from syncd.errors import ConfigurationError, SourceMissing
-from syncd.local.content import FileContent, Place, read_file
+from syncd.errors import ConfigurationError, LocalError, SourceMissing
+from syncd.local.content import FileContent, Place, read_file, read_small
 from syncd.local.walk import Identity, Walk, identity_of, is_inside, source_missing
 
 IGNORE_FILE = ".syncdignore"
@@ -133,12 +134,16 @@ class Tree:
             return True
         return True
 
-    async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
-        content = await self.read(entry)
-        if content.data is None:
-            async for _ in content.chunks():
-                pass
-        return content.fingerprint
+    async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint]:
+        """See `ports.LocalTree`. All small files are read in one hop: one for each costs more than reading it."""
+        loop = asyncio.get_running_loop()
+        found, large = await loop.run_in_executor(None, read_small, self._place, entries)
+        for content in large:
+            with suppress(LocalError):
+                async for _ in content.chunks():
+                    pass
+                found.append(content.fingerprint)
+        return found
 
     async def read(self, entry: LocalEntry) -> FileContent:
         """What is at the entry's path now, which may be newer than the entry: `Content.entry` says what was read."""
