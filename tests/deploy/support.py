@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
 CONFIG = ROOT / "config"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def needs(*tools: str) -> pytest.MarkDecorator:
@@ -56,11 +56,10 @@ def until(condition: Callable[[], object], *, said: Callable[[], str] = str, tim
         time.sleep(0.1)
 
 
-def debian(target: Path, *packages: str) -> None:
-    """A minimal Debian 12 at `target` (a directory or a tar file), which trusts whom this machine trusts."""
+def debian(archive: Path) -> None:
+    """A minimal Debian 12 as a tar file, which trusts whom this machine trusts."""
     trusted = [f"--customize-hook=copy-in {CERTIFICATES} /usr/local/share"] if CERTIFICATES.is_dir() else []
-    included = [f"--include={','.join(packages)}"] if packages else []
-    run("mmdebstrap", "--quiet", "--variant=minbase", *included, *trusted, "bookworm", str(target), timeout_s=600)
+    run("mmdebstrap", "--quiet", "--variant=minbase", *trusted, "bookworm", str(archive), timeout_s=600)
 
 
 def run(*command: str, timeout_s: float = PATIENCE_S, cwd: Path = ROOT) -> str:
