@@ -41,9 +41,13 @@ def needs_a_machine(*tools: str) -> list[pytest.MarkDecorator]:
 
 
 def readme_block(name: str) -> str:
-    """The code block of README.md that stands below `<!-- name -->`."""
-    found = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert found, f"README.md has no block {name}"
+    return block(ROOT / "README.md", name)
+
+
+def block(page: Path, name: str) -> str:
+    """The code block that stands below `<!-- name -->`."""
+    found = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", page.read_text(), re.DOTALL)
+    assert found, f"{page} has no block {name}"
     return found[1]
 
 
