@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.deploy.support import ROOT, run, until
+from tests.deploy.support import clone, run, until
 
 PACKAGES = ("ca-certificates", "dbus", "python3-venv", "systemd", "systemd-sysv")
 NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe")
 INSTALL = "apt-get update -qq && apt-get install -y -qq --no-install-recommends"
-CLONED = ("LICENSE", "README.md", "config", "pyproject.toml", "syncd", "systemd")
 
 
 class Machine:
@@ -71,14 +70,7 @@ def machine(tree: Path, base: Path) -> Iterator[Machine]:
     run("tar", "--extract", f"--file={base}", f"--directory={tree}", "--numeric-owner", timeout_s=300)
     install = f"DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; {INSTALL} {' '.join(PACKAGES)}"
     run(*NSPAWN, f"--directory={tree}", "sh", "-euc", install, timeout_s=600)
-    clone = tree / "root/syncd"
-    clone.mkdir()
-    for name in CLONED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, clone / name)
+    clone(tree / "root/syncd")
     boot = [*NSPAWN, "--boot", f"--directory={tree}"]
     with (tree.parent / "console").open("wb") as console:
         process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=console, stderr=console)

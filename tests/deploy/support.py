@@ -35,9 +35,18 @@ def needs_a_machine(*tools: str) -> list[pytest.MarkDecorator]:
     return [
         pytest.mark.skipif(not asked, reason="takes minutes, root and a network: asked for by DEPLOY_TESTS=1"),
         pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-        needs(*tools),
+        needs("git", "unshare", *tools),
+        pytest.mark.skipif(asked and not _may_unshare(), reason="this machine does not permit namespaces"),
         pytest.mark.timeout(900),
     ]
+
+
+def _may_unshare() -> bool:
+    """What systemd-nspawn and podman begin with."""
+    if shutil.which("unshare") is None:
+        return False
+    command = ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def readme_block(name: str) -> str:
@@ -64,6 +73,15 @@ def debian(archive: Path) -> None:
     """A minimal Debian 12 as a tar file, which trusts whom this machine trusts."""
     trusted = [f"--customize-hook=copy-in {CERTIFICATES} /usr/local/share"] if CERTIFICATES.is_dir() else []
     run("mmdebstrap", "--quiet", "--variant=minbase", *trusted, "bookworm", str(archive), timeout_s=600)
+
+
+def clone(place: Path) -> None:
+    """Make `place` what git would give to somebody else, if it all were committed."""
+    listed = run("git", "-c", f"safe.directory={ROOT}", "ls-files", "-z").split("\0")
+    for source in (ROOT / name for name in listed if (ROOT / name).is_file()):
+        target = place / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
 
 
 def run(*command: str, timeout_s: float = PATIENCE_S, cwd: Path = ROOT) -> str:

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from syncd.sandbox import APPLICATION_ID, TOKEN
-from tests.deploy.support import CONFIG, ROOT, Remote, needs_a_machine, readme_block, remote, run, until
+from tests.deploy.support import CONFIG, ROOT, Remote, clone, needs_a_machine, readme_block, remote, run, until
 
-pytestmark = needs_a_machine("catatonit", "git", "mmdebstrap", "podman", "runc")
+pytestmark = needs_a_machine("catatonit", "mmdebstrap", "podman", "runc")
 
 IMAGE = "localhost/syncd"
 # Limits that need no privilege to be set.
@@ -72,22 +72,19 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What git would give to somebody else, with the changes that are not committed yet."""
-    place = tmp_path_factory.mktemp("clone") / "syncd"
-    run("git", "clone", "--quiet", str(ROOT), str(place))
-    changed = subprocess.run(["git", "diff", "HEAD"], capture_output=True, cwd=ROOT, check=True).stdout
-    subprocess.run(["git", "apply", "--allow-empty"], input=changed, cwd=place, check=True)
+def cloned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("clone")
+    clone(place)
     return place
 
 
 @pytest.fixture(scope="module")
-def image(storage: Path, base: Path, clone: Path) -> str:
+def image(storage: Path, base: Path, cloned: Path) -> str:
     """Built as the README says; what the Dockerfile starts from is there already."""
     assert storage
     names = re.findall(r"^FROM (\S+[.]\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     podman("import", "--quiet", str(base), *names, timeout_s=300)
-    run("bash", "-euc", readme_block("build"), cwd=clone, timeout_s=800)
+    run("bash", "-euc", readme_block("build"), cwd=cloned, timeout_s=800)
     return IMAGE
 
 
@@ -122,7 +119,7 @@ def test_the_image_says_what_it_is_and_runs_as_nobody_in_particular(image: str) 
 
 
 def test_run_as_the_readme_says_it_mirrors_and_is_well_as_long_as_it_does_not_stand_still(
-    image: str, box: Remote, clone: Path, tmp_path: Path
+    image: str, box: Remote, cloned: Path, tmp_path: Path
 ) -> None:
     """With the address of the sandbox and its account in config/container.env, and a source of this test."""
     assert image
@@ -131,14 +128,14 @@ def test_run_as_the_readme_says_it_mirrors_and_is_well_as_long_as_it_does_not_st
     (source / "first").write_text("1")
     (source / "half.tmp").write_text("excluded")
     tmp_path.chmod(0o755)
-    (clone / "token").write_text(f"{TOKEN}\n")
+    (cloned / "token").write_text(f"{TOKEN}\n")
     example = (CONFIG / "container.env").read_text()
     account = re.sub(r"(?<=APPLICATION_ID=)\w+", APPLICATION_ID, example)
-    (clone / "config/container.env").write_text(f"{account}SYNCD_REMOTES__PROD__API_URL={box.url}\n")
+    (cloned / "config/container.env").write_text(f"{account}SYNCD_REMOTES__PROD__API_URL={box.url}\n")
     command = (
         readme_block("container").replace("/srv/assets", str(source)).replace("docker run", "podman run --network=host")
     )
-    name = run("bash", "-euc", command, cwd=clone).strip()
+    name = run("bash", "-euc", command, cwd=cloned).strip()
     try:
         until(lambda: box.files("assets") == {"first"}, said=lambda: logs(name))
         podman("healthcheck", "run", name)
