@@ -87,8 +87,8 @@ class LocalTree(Protocol):
         """Whether anything is at the path now, also if it cannot be read: asked right before its deletion."""
         ...
 
-    async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint]:
-        """Read the files and return the stat and checksum of each that could be read and held still."""
+    async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
+        """Read the file and return its stat and checksum. Raises SourceChanged, Unreadable."""
         ...
 
     async def read(self, entry: LocalEntry) -> Content:

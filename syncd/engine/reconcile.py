@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from syncd.core.diff import Difference
@@ -32,7 +33,7 @@ from syncd.core.stamps import stamp_of
 from syncd.engine.execute import Execution, Outcome
 from syncd.engine.job import Job
 from syncd.engine.observe import View, each, observe
-from syncd.errors import RenamedByRemote, SourceForeign
+from syncd.errors import LocalError, RenamedByRemote, SourceForeign
 
 MOST_ROUNDS = 8
 """A run looks again after directory moves and where the world moved on; what is still not done then has failed."""
@@ -40,10 +41,6 @@ MOST_ROUNDS = 8
 KEPT_CHANGING = (
     "source or destination changed whenever they were looked at; what is not done yet is left to the next run"
 )
-
-MOST_READ = 64
-MOST_READ_BYTES = 4 * 2**20
-"""What is read for the plan in one go, so that it is spread over the workers and an order to stop waits for little."""
 
 MOST_NAMED = 5
 """Paths in a sentence."""
@@ -154,12 +151,11 @@ class Reconcile:
         if it still cannot be, and with it whatever depends on it."""
         checksums: dict[bytes, Fingerprint] = {}
 
-        async def read(portion: Sequence[LocalEntry]) -> None:
-            for fingerprint in await self._job.tree.fingerprints(portion):
-                checksums[fingerprint.entry.key] = fingerprint
+        async def read(entry: LocalEntry) -> None:
+            with suppress(LocalError):
+                checksums[entry.key] = await self._job.tree.fingerprint(entry)
 
-        portions = list(_portions(wanted, most=min(len(wanted) // self._job.workers + 1, MOST_READ)))
-        await each(portions, read, at_once=self._job.workers)
+        await each(wanted, read, at_once=self._job.workers)
         return checksums
 
     async def _execute(self, decision: Decision) -> Outcome:
@@ -247,20 +243,6 @@ class Reconcile:
     def _notice(self, text: str) -> None:
         if text not in self._report.notices:
             self._report.notices.append(text)
-
-
-def _portions(wanted: Sequence[LocalEntry], *, most: int) -> Iterator[list[LocalEntry]]:
-    """So many files a portion at most; one that is large ends its own."""
-    portion: list[LocalEntry] = []
-    size_bytes = 0
-    for entry in wanted:
-        portion.append(entry)
-        size_bytes += entry.size
-        if len(portion) == most or size_bytes >= MOST_READ_BYTES:
-            yield portion
-            portion, size_bytes = [], 0
-    if portion:
-        yield portion
 
 
 def detached_text(paths: Sequence[str]) -> str:

@@ -16,14 +16,14 @@ import os
 import stat
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry
 from syncd.core.paths import path_of
-from syncd.errors import LocalError, SourceChanged, Unreadable
+from syncd.errors import SourceChanged, Unreadable
 from syncd.local.media import HEADER_BYTES, content_type_of, dimensions_of, is_picture
 from syncd.local.walk import is_inside
 
@@ -105,21 +105,6 @@ def read_file(place: Place, entry: LocalEntry) -> FileContent:
         if _stat(descriptor, key) != now:
             raise SourceChanged("it changed while it was read")
         return content
-
-
-def read_small(place: Place, entries: Sequence[LocalEntry]) -> tuple[list[Fingerprint], list[FileContent]]:
-    """The small files' fingerprints, one file in memory at a time, and the large files, which are still to be
-    streamed; without those that cannot be read. Blocks."""
-    found: list[Fingerprint] = []
-    large: list[FileContent] = []
-    for entry in entries:
-        with suppress(LocalError):
-            content = read_file(place, entry)
-            if content.data is None:
-                large.append(content)
-            else:
-                found.append(content.fingerprint)
-    return found, large
 
 
 class _Reading:

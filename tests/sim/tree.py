@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 from syncd.core.filters import Filter
 from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry, SourceIdentity
 from syncd.core.paths import key_of
-from syncd.errors import LocalError, SourceChanged, SourceMissing, Unreadable
+from syncd.errors import SourceChanged, SourceMissing, Unreadable
 from tests.sim.chaos import Chaos
 
 GRAIN_NS = 20_000_000
@@ -153,16 +152,12 @@ class MemoryTree:
         self.asked[path] = self.chaos.step
         return path in self.nodes
 
-    async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint]:
-        found = []
-        for entry in entries:
-            with suppress(LocalError):
-                content = await self.read(entry)
-                if content.data is None:
-                    async for _ in content.chunks():
-                        pass
-                found.append(content.fingerprint)
-        return found
+    async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
+        content = await self.read(entry)
+        if content.data is None:
+            async for _ in content.chunks():
+                pass
+        return content.fingerprint
 
     async def read(self, entry: LocalEntry) -> MemoryContent:
         path = entry.key.replace(b"\0", b"/").decode()

@@ -9,23 +9,15 @@ import resource
 import struct
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry
+from syncd.core.model import UNTRUSTED, Kind, LocalEntry
 from syncd.core.paths import path_of
 from syncd.errors import LocalError, SourceChanged, Unreadable
-from syncd.local.content import (
-    COARSE_GRAIN_NS,
-    GRAIN_NS,
-    SMALL_BYTES,
-    FileContent,
-    Place,
-    read_small,
-    unprovable_for_ns,
-)
+from syncd.local.content import COARSE_GRAIN_NS, GRAIN_NS, SMALL_BYTES, FileContent, unprovable_for_ns
 from syncd.local.tree import Tree
 from syncd.ports import Content
 
@@ -59,7 +51,7 @@ async def test_a_small_file_is_read_whole(tmp_path: Path) -> None:
     assert (content.data, content.checksum, content.content_type) == (b"hello", md5(b"hello"), "text/plain")
     assert content.dimensions is None
     assert await gathered(content) == b"hello"
-    assert await tree.fingerprints([content.entry]) == [content.fingerprint]
+    assert content.fingerprint == await tree.fingerprint(content.entry)
 
 
 async def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
@@ -82,41 +74,17 @@ async def test_a_large_file_is_streamed_and_hashed_on_the_way(big: tuple[Tree, P
     assert max(map(len, pieces)) <= SMALL_BYTES
     assert content.checksum == md5(data)
     assert await gathered(content) == data
-    assert await tree.fingerprints([content.entry]) == [content.fingerprint]
+    assert await tree.fingerprint(content.entry) == content.fingerprint
 
 
 async def test_a_file_read_right_after_it_was_written_is_still_to_be_trusted(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     (tmp_path / "a").write_bytes(b"one")
-    (fingerprint,) = await tree.fingerprints([entry_of(tree, "a")])
+    fingerprint = await tree.fingerprint(entry_of(tree, "a"))
     (tmp_path / "a").write_bytes(b"two")
     after = entry_of(tree, "a")
     assert fingerprint.entry.mtime_ns != UNTRUSTED
     assert after != fingerprint.entry
-
-
-async def test_what_cannot_be_read_is_missing_among_the_fingerprints(big: tuple[Tree, Path, bytes]) -> None:
-    tree, path, data = big
-    for name in ("a", "gone", "z"):
-        (path.parent / name).write_text(name)
-    entries = list(tree.scan())
-    (path.parent / "gone").unlink()
-    found = {fingerprint.entry.key: fingerprint.checksum for fingerprint in await tree.fingerprints(entries)}
-    assert found == {b"a": md5(b"a"), b"big": md5(data), b"z": md5(b"z")}
-
-
-async def test_a_large_file_that_changes_is_missing_among_the_fingerprints(big: tuple[Tree, Path, bytes]) -> None:
-    tree, path, _ = big
-    entry = entry_of(tree, "big")
-
-    def truncated(place: Place, entries: Sequence[LocalEntry]) -> tuple[list[Fingerprint], list[FileContent]]:
-        found = read_small(place, entries)
-        path.write_bytes(b"short")
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("syncd.local.tree.read_small", truncated)
-        assert await tree.fingerprints([entry]) == []
 
 
 async def test_what_changed_after_the_scan_is_read_as_it_is_now(tmp_path: Path) -> None:
