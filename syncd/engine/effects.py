@@ -36,8 +36,9 @@ class Effects:
         self.confirmation = confirmation
 
     async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key = operation.local.key
+        content = await self._job.tree.read(operation.local, growing=key in self._job.growing)
+        size = content.entry.size
         claim = claimed(key, content.checksum, size_bytes=size)
         begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
         async with self._intending([claim, *_rows_of(parents)]):
@@ -47,8 +48,9 @@ class Effects:
         self._report.bytes_uploaded += content.entry.size
 
     async def replace(self, operation: Replace) -> None:
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key = operation.local.key
+        content = await self._job.tree.read(operation.local, growing=key in self._job.growing)
+        size = content.entry.size
         remote = operation.remote
         base = proven(operation.base, remote)
         await self._ledger.claim([claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from syncd.core.classify import Policy
@@ -49,3 +50,5 @@ class Job:
     trust_stat: bool = True
     """Whether an unchanged stat means unchanged content (not with --checksum)."""
     accept_source: bool = False
+    growing: Collection[bytes] = frozenset()
+    """The files that may be sent as far as they are, though they become longer."""

@@ -44,6 +44,7 @@ class Tree:
         self._left_out = tuple(left_out)
         self._follow = follow_symlinks
         self._configured = self._rules = Filter(self._include, self._exclude)
+        self._ignored = ""
         self._scanned: Identity | None = None
         self._pin()
 
@@ -78,6 +79,10 @@ class Tree:
         """See `ports.LocalTree`; by the rules of the last scan."""
         return list(self._walk().children(key_of(directory), goes_into=goes_into))
 
+    def rules_changed(self) -> bool:
+        """See `ports.LocalTree`."""
+        return self._scanned is not None and self._ignore_text() != self._ignored
+
     def wants(self, path: str, *, directory: bool) -> bool:
         """Whether the rules of the last scan let the path in."""
         return not self._is_hidden(path) and (not self._rules.active or self._rules.wants(path, directory=directory))
@@ -99,13 +104,15 @@ class Tree:
     async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
         content = await self.read(entry)
         if content.data is None:
-            async for _ in content.chunks():
-                pass
+            await content.read_once()
         return content.fingerprint
 
-    async def read(self, entry: LocalEntry) -> FileContent:
+    async def read(self, entry: LocalEntry, *, growing: bool = False) -> FileContent:
         """What is at the entry's path now, which may be newer than the entry: `Content.entry` says what was read."""
-        return await asyncio.get_running_loop().run_in_executor(None, read_file, self._place, entry)
+        content = await asyncio.to_thread(read_file, self._place, entry, growing=growing)
+        if growing and content.data is None:
+            await content.read_once()
+        return content
 
     def _walk(self) -> Walk:
         root = self._place.root
@@ -125,7 +132,8 @@ class Tree:
         self._hidden = frozenset([key_of(IGNORE_FILE), *(path.replace(b"/", b"\0") for path in inside)])
 
     def _load_rules(self) -> Filter:
-        lines = ignore_lines(self._ignore_text())
+        self._ignored = self._ignore_text()
+        lines = ignore_lines(self._ignored)
         if not lines:
             return self._configured
         try:
