@@ -39,7 +39,7 @@ from syncd.engine.desk import Desk, directories_of
 from syncd.engine.job import Job
 from syncd.engine.observe import View, observe, walk
 from syncd.engine.reconcile import Decision, Reconcile
-from syncd.engine.scope import compare, gone_elsewhere, look
+from syncd.engine.scope import PAGE, Part, compare, gone_elsewhere, look
 
 RESTLESS = "it changes all the time: it is sent when it has held still"
 CONTESTED = "somebody else changes it on the destination again and again; it is tried again later"
@@ -49,6 +49,8 @@ CONTESTED_S = 600.0
 MOST_MOVED = 20_000
 """With more deletions than this collected, what is new is not compared with them."""
 SOON_S = 0.2
+REST_S_PER_PAGE = 1.0
+LONGEST_REST_S = 10.0
 OLD_S = 5.0
 """A change that the watch has not told of after this long is unannounced."""
 
@@ -113,10 +115,19 @@ class Rounds:
             self._put_right(looked - {part.key for part in parts}, excluded, fence)
             if not parts:
                 return
+            self._let_rest(parts)
             view = await compare(self._job, source, parts, census=Census(), known_records=self._desk.records)
             within = {part.key for part in parts}
             view = await self._with_what_left(view, within)
             await self._decide_and_begin(self._reconcile(), view, fence, since_s=since_s, looked=within)
+
+    def _let_rest(self, parts: Sequence[Part]) -> None:
+        """A directory of many pages is not listed again for every few of its files that settle."""
+        for part in parts:
+            pages = len(part.rows) // PAGE
+            if pages:
+                rest_s = min(pages * REST_S_PER_PAGE, LONGEST_REST_S)
+                self._desk.queue.rest(path_of(part.key), until_s=_now() + rest_s)
 
     async def deletions(self, due: Due) -> None:
         """A lot of deletions, everything about it looked at again: each path, the root, and how much is left."""

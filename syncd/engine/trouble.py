@@ -18,7 +18,8 @@ LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`times` in a row. `foreign`: the source is on another filesystem; `reopen`: what was opened cannot be relied on."""
+    """`times` in a row. `foreign`: the source is on another filesystem; `reopen`: what was opened is not to
+    be relied on."""
 
     error: str
     state: JobState

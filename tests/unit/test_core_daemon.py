@@ -231,6 +231,17 @@ class TestQueue:
         assert queue.take(2.5) == {"e": 2.0}
         assert (queue.next_directory_s(), queue.oldest_s()) == (None, None)
 
+    def test_a_directory_that_rests_is_due_later_and_others_are_not(self) -> None:
+        queue = WorkQueue()
+        queue.look_at(["d", "e"], since_s=0.0, due_s=1.0)
+        queue.rest("d", until_s=3.0)
+        assert queue.take(1.0) == {"e": 0.0}
+        assert queue.next_directory_s() == 3.0
+        assert queue.take(2.9) == {}
+        assert queue.take(3.0) == {"d": 0.0}
+        queue.look_at(["d"], since_s=4.0, due_s=4.0)
+        assert queue.next_directory_s() == 4.0
+
     def test_too_many_directories_are_the_whole_tree(self) -> None:
         queue = WorkQueue(most_directories=3)
         queue.look_at(["a", "b", "c"], since_s=1.0, due_s=2.0)
