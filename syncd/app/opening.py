@@ -6,8 +6,6 @@ Used by the other modules of `app`, for as long as they run.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import resource
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,18 +15,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from syncd.core.classify import Policy
+from syncd.app.places import state_path, tree_of
+from syncd.core.bandwidth import UNLIMITED, Timetable
+from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.slots import Slots
 from syncd.errors import ConfigurationError, JobLocked
 from syncd.local.media import content_type_of
-from syncd.local.tree import Tree
 from syncd.ports import Telemetry
 from syncd.remotes.account import Account
 from syncd.remotes.losant import Losant
 from syncd.remotes.transport import Traffic
 from syncd.settings import JobSpec, RemoteSpec
 from syncd.store.sqlite import open_store
+from syncd.telemetry.chronicle import Chronicled
 
 EMBEDDED = "sandbox"
 
@@ -44,19 +44,20 @@ async def open_job(
     stop: Stop,
     traffic: Traffic,
 ) -> Job:
-    tree = Tree(
-        spec.source,
-        include=spec.include,
-        exclude=spec.exclude,
-        follow_symlinks=spec.follow_symlinks,
-        left_out=[remotes.state_dir],
-    )
+    tree = tree_of(spec, remotes.state_dir)
     slots = Slots(spec.workers)
     store = await open_store(state_path(spec, remotes.state_dir))
     stack.push_async_callback(store.aclose)
     for notice in store.notices:
         telemetry.warning(notice)
-    remote = await remotes.at(spec.remote, spec.directory, traffic=traffic, sleep=slots.sleep, sent=telemetry.sent)
+    remote = await remotes.at(
+        spec.remote,
+        spec.directory,
+        traffic=traffic,
+        sleep=slots.sleep,
+        sent=telemetry.sent,
+        bandwidth=spec.bandwidth,
+    )
     policy = Policy(
         delete=spec.delete,
         max_delete=spec.max_delete,
@@ -64,13 +65,15 @@ async def open_job(
         capabilities=remote.capabilities,
         content_type=content_type_of,
         filter=tree,
+        on_drift=spec.on_drift,
+        order=spec.order,
     )
     return Job(
         name=spec.name,
         tree=tree,
         remote=remote,
         store=store,
-        telemetry=telemetry,
+        telemetry=Chronicled(telemetry, store),
         policy=policy,
         workers=spec.workers,
         slots=slots,
@@ -78,14 +81,6 @@ async def open_job(
         trust_stat=not spec.verify_checksums,
         accept_source=spec.accept_source,
     )
-
-
-def state_path(spec: JobSpec, state_dir: Path) -> Path:
-    """The job's database: keyed by what it is kept on (and its name, where it has one), never by its source."""
-    remote = spec.remote
-    identity = [remote.kind, remote.api_url, remote.application_id, spec.directory, spec.name if spec.named else None]
-    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    return state_dir / "jobs" / f"{spec.name if spec.named else remote.kind}-{digest}.db"
 
 
 class Remotes:
@@ -115,6 +110,7 @@ class Remotes:
         traffic: Traffic,
         sleep: Callable[[float], Awaitable[None]],
         sent: Callable[[int], None] = lambda _: None,
+        bandwidth: Timetable = UNLIMITED,
     ) -> Losant:
         """A directory of the remote, with connections and limits shared by all who ask for the same remote."""
         async with self._opening:
@@ -127,6 +123,7 @@ class Remotes:
             traffic=traffic,
             sleep=sleep,
             sent=sent,
+            bandwidth=bandwidth,
         )
 
     async def _open(self, spec: RemoteSpec) -> tuple[Account, str]:

@@ -108,6 +108,22 @@ class DeleteMode(Enum):
     MIRROR = "mirror"
 
 
+class OnDrift(Enum):
+    """What becomes of a remote file that somebody else changed, deleted or added."""
+
+    OVERWRITE = "overwrite"
+    KEEP = "keep"
+    COPY = "copy"
+    """Theirs is moved aside before ours takes its place."""
+
+
+class Order(Enum):
+    """Which of a plan's uploads go first."""
+
+    SMALL_FIRST = "small-first"
+    NEWEST_FIRST = "newest-first"
+
+
 @dataclass(frozen=True, slots=True)
 class MaxDelete:
     """How many deletions are done without asking: a count, or a percentage of the files known on the destination."""
@@ -123,6 +139,7 @@ class Capabilities:
     directories: bool
     move: bool
     move_directory: bool
+    download: bool
     max_name_chars: int
     max_directory_chars: int
     max_size_bytes: int
@@ -157,11 +174,14 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
+    """`aside`: the path that what is there is moved to before, "" where it is overwritten."""
+
     path: str
     reason: str
     local: LocalEntry
     remote: RemoteEntry
     base: BaselineEntry | None
+    aside: str = ""
 
     name = "replace"
 
@@ -240,6 +260,19 @@ class Drift(NamedTuple):
     kind: str
 
 
+class Event(NamedTuple):
+    """What a job did or could not do at one path, kept for people. `at_s`: Unix time; `source`: where it was moved
+    from; `detail` is the reason, or the error where it `failed`."""
+
+    at_s: float
+    action: str
+    path: str
+    source: str | None
+    size: int
+    detail: str
+    failed: bool
+
+
 @dataclass(slots=True)
 class JobReport:
     """What one job's run did, in files unless said otherwise; the fields of the contract's report."""
@@ -299,6 +332,23 @@ class JobStatus:
     """Why changes may be noticed late (polling, a watch that was deaf); None if they are not."""
     error: str | None = None
     """Why it waits or is halted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathStatus:
+    """What a running daemon has to do with one path of a job. `error`: why it failed `tries` times; `held_because`: why
+    its deletion is held. Times are seconds from now, None where nothing waits: `retry_in_s` of a failed path,
+    `delete_in_s` of a deletion that is being collected, `look_in_s` of a directory that is looked at again."""
+
+    state: JobState
+    trouble: str | None = None
+    busy: bool = False
+    error: str | None = None
+    tries: int = 0
+    retry_in_s: float | None = None
+    held_because: str | None = None
+    delete_in_s: float | None = None
+    look_in_s: float | None = None
 
 
 class Waited(Enum):

@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from syncd.core.model import JobState, JobStatus, Waited
+from syncd.core.model import JobState, JobStatus, PathStatus, Waited
 from syncd.core.paths import key_of
 from syncd.core.queue import MOST_DIRECTORIES
 from syncd.core.settling import Settling
@@ -183,6 +183,22 @@ class Keeper:
             last_reconcile=self._last_reconcile,
             degraded=at_work.opened.watch.degraded if at_work is not None else None,
             error=trouble.error if trouble is not None else None,
+        )
+
+    def why(self, path: str) -> PathStatus:
+        """See `ports.Daemon`."""
+        queue, lot, key, now_s = self._desk.queue, self._desk.lot, key_of(path), _now()
+        parked = queue.parked_at(path)
+        return PathStatus(
+            state=self._state(),
+            trouble=self._trouble.error if self._trouble is not None else None,
+            busy=self._desk.busy.now.touch(key),
+            error=parked.problem.error if parked is not None else None,
+            tries=parked.tries if parked is not None else 0,
+            retry_in_s=_from_now(parked.due_s if parked is not None else None, now_s),
+            held_because=lot.held_because if lot.holds(key) else None,
+            delete_in_s=_from_now(lot.next_due_s() if lot.collects(key) else None, now_s),
+            look_in_s=_from_now(queue.due_s(path.rpartition("/")[0]), now_s),
         )
 
     def _state(self) -> JobState:
@@ -393,6 +409,10 @@ class Keeper:
         if self._at_work is not None and (before is None or before.error != now.error):
             self._at_work.opened.job.telemetry.warning(f"job_{now.state.value}", error=now.error)
         self._wake()
+
+
+def _from_now(at_s: float | None, now_s: float) -> float | None:
+    return None if at_s is None else max(at_s - now_s, 0.0)
 
 
 def _now() -> float:

@@ -1,6 +1,7 @@
 """Losant's public and private files as a `Remote`: which requests an operation is, and what came of them.
 
-Made by `app` for each job, on its account. What a listing needs to be whole is `listing`'s, the bytes are `uploads`'.
+Made by `app` for each job, on its account. What a listing needs to be whole is `listing`'s, the bytes are `uploads`'
+and `downloads`'.
 
 A create or move is not repeatable. Where its answer was lost, its effect is looked for before it is asked again, so
 that a lost answer never makes two records.
@@ -12,16 +13,19 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Sequence
 
+from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import key_of, path_of
 from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
-from syncd.ports import Content, Sink
+from syncd.ports import Content, Receiver, Sink
 from syncd.remotes.account import Account
+from syncd.remotes.downloads import Downloader
 from syncd.remotes.http import Failed
 from syncd.remotes.limits import Clock, Sleep
 from syncd.remotes.listing import PER_PAGE, Lister
 from syncd.remotes.losant_api import Api, Wanted, described
 from syncd.remotes.records import Place, Record, Target, md5_of, slashed
+from syncd.remotes.throttle import Throttle
 from syncd.remotes.transport import Attempts, Traffic
 from syncd.remotes.uploads import Ticket, Uploader
 from syncd.remotes.waits import Waits
@@ -41,7 +45,8 @@ def _nobody(_: int) -> None:
 class Losant:
     """One destination directory of one application. `directory` has no leading or trailing slash, "" is the root.
 
-    `sleep` is how a path waits without holding up the others; `sent` is told the bytes given to the network.
+    `sleep` is how a path waits without holding up the others; `sent` is told the bytes given to the network, which are
+    no more than `bandwidth` allows.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Losant:
         traffic: Traffic,
         sleep: Sleep = asyncio.sleep,
         sent: Callable[[int], None] = _nobody,
+        bandwidth: Timetable = UNLIMITED,
         clock: Clock = time.monotonic,
     ) -> None:
         transport = account.transport(traffic=traffic, sleep=sleep)
@@ -61,11 +67,20 @@ class Losant:
         self._transport = transport
         self._place = Place(directory)
         self._waits = Waits(account.patience, sleep, clock)
-        self._uploader = Uploader(transport, guard=account.guard, waits=self._waits, sent=sent, look=self._api.record)
+        self._uploader = Uploader(
+            transport,
+            guard=account.guard,
+            waits=self._waits,
+            sent=sent,
+            throttle=Throttle(bandwidth, clock=clock, sleep=asyncio.sleep),
+            look=self._api.record,
+        )
+        self._downloader = Downloader(transport, guard=account.guard, locate=self._api.located)
         self.capabilities = Capabilities(
             directories=True,
             move=True,
             move_directory=True,
+            download=True,
             max_name_chars=MAX_CHARS,
             max_directory_chars=MAX_CHARS - len(self._place.prefix) - 1,
             max_size_bytes=MAX_FORM_BYTES,
@@ -108,6 +123,9 @@ class Losant:
         await self._api.delete(record.id)
         if record.kind is Kind.DIRECTORY:
             await self._waits.end(lambda looks: self._left_of(record, looks), of="deleting a directory")
+
+    async def download(self, record: RemoteEntry, into: Receiver) -> None:
+        await self._downloader.fetch(record, into)
 
     async def aclose(self) -> None:
         """The connections are the account's."""

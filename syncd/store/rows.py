@@ -12,6 +12,7 @@ Row = tuple[bytes, int, int, int, int, int, str | None, str, int, str | None]
 _COLUMNS = "SELECT key, kind, size, mtime_ns, ctime_ns, inode, checksum, id, sync, claim FROM baseline"
 SELECT = f"{_COLUMNS} ORDER BY key"
 SELECT_RANGE = f"{_COLUMNS} WHERE key >= ? AND key < ? ORDER BY key"
+SELECT_ONE = f"{_COLUMNS} WHERE key = ?"
 PUT = "INSERT OR REPLACE INTO baseline VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 FORGET = "DELETE FROM baseline WHERE key = ?"
 
@@ -27,10 +28,11 @@ def row_of(entry: BaselineEntry) -> Row:
 
 
 def entries(cursor: sqlite3.Cursor) -> Iterator[BaselineEntry]:
-    kinds, syncs = tuple(Kind), tuple(Sync)
+    kinds, syncs, make = tuple(Kind), tuple(Sync), tuple.__new__
     for key, kind, size, mtime_ns, ctime_ns, inode, checksum, record_id, sync, claim in cursor:
         number = inode if inode >= 0 else unsigned(inode)
-        yield BaselineEntry(key, kinds[kind], size, mtime_ns, ctime_ns, number, checksum, record_id, syncs[sync], claim)
+        fields = (key, kinds[kind], size, mtime_ns, ctime_ns, number, checksum, record_id, syncs[sync], claim)
+        yield make(BaselineEntry, fields)  # half the cost of calling the class
 
 
 def signed(number: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from syncd.core.model import BaselineEntry, Kind, RemoteEntry, SourceIdentity
+from syncd.core.model import BaselineEntry, Event, Kind, RemoteEntry, SourceIdentity
 from tests.sim.chaos import Chaos
 
 
@@ -95,6 +95,9 @@ class MemoryStore:
     async def remember_source(self, identity: SourceIdentity) -> None:
         self._chaos.point("remember")
         self.memory.source = identity
+
+    def note(self, event: Event) -> None:
+        """History is for people: nothing is decided on it."""
 
     def spool(self) -> MemorySpool:
         spool = MemorySpool(self._chaos)
