@@ -20,6 +20,7 @@ from syncd.core.model import Fingerprint, Kind, LocalEntry, SourceIdentity
 from syncd.core.paths import is_below, key_of
 from syncd.errors import ConfigurationError, SourceMissing
 from syncd.local.content import FileContent, Place, read_file
+from syncd.local.reader import Reader
 from syncd.local.walk import Identity, Walk, identity_of, is_inside, source_missing
 
 IGNORE_FILE = ".syncdignore"
@@ -46,6 +47,7 @@ class Tree:
         self._configured = self._rules = Filter(self._include, self._exclude)
         self._ignored = ""
         self._scanned: Identity | None = None
+        self._reader = Reader[tuple[Place, LocalEntry], FileContent](lambda asked: read_file(*asked))
         self._pin()
 
     def identity(self) -> SourceIdentity:
@@ -146,8 +148,10 @@ class Tree:
 
     async def read(self, entry: LocalEntry, *, growing: bool = False) -> FileContent:
         """What is at the entry's path now, which may be newer than the entry: `Content.entry` says what was read."""
-        content = await asyncio.to_thread(read_file, self._place, entry, growing=growing)
-        if growing and content.data is None:
+        if not growing:
+            return await self._reader.read((self._place, entry))
+        content = await asyncio.to_thread(read_file, self._place, entry, growing=True)
+        if content.data is None:
             await content.read_once()
         return content
 
