@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from syncd.core.classify import Policy
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
+
+
+class Stopped(Exception):
+    """The order to stop came first: what was to be done is not begun."""
 
 
 class Stop:
@@ -49,3 +55,11 @@ class Job:
     trust_stat: bool = True
     """Whether an unchanged stat means unchanged content (not with --checksum)."""
     accept_source: bool = False
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """A slot. Raises Stopped if the order to stop came while it was waited for."""
+        async with self.slots:
+            if self.stop.requested:
+                raise Stopped
+            yield
