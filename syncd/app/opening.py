@@ -17,7 +17,7 @@ from typing import Self
 
 from syncd.app.places import Sources, state_path
 from syncd.core.bandwidth import UNLIMITED, Timetable
-from syncd.core.classify import Policy
+from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.slots import Slots
 from syncd.errors import ConfigurationError, JobLocked
@@ -66,6 +66,7 @@ async def open_job(
         capabilities=remote.capabilities,
         content_type=content_type_of,
         filter=tree,
+        on_drift=spec.on_drift,
         order=spec.order,
     )
     return Job(

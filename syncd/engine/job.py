@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from syncd.core.classify import Policy
+from syncd.core.policy import Policy
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
 
@@ -55,6 +56,8 @@ class Job:
     trust_stat: bool = True
     """Whether an unchanged stat means unchanged content (not with --checksum)."""
     accept_source: bool = False
+    wall_s: Callable[[], float] = time.time
+    """The Unix time, for names."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
