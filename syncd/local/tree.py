@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from pathlib import Path
 
 from syncd.core.filters import Filter, ignore_lines
@@ -65,6 +65,11 @@ class Tree:
         meanwhile, and when its ignore file cannot be read; ConfigurationError for a bad pattern there."""
         self._renew()
         return self._walk().entries()
+
+    @property
+    def looks_at(self) -> Hashable:
+        """What the last scan went by: that of another tree with the same sees the same."""
+        return self._place.root, self._scanned, self._rules.patterns, self._follow, self._hidden
 
     def find(self, path: str) -> tuple[LocalEntry | None, str | None]:
         """What a scan would say now of one path, and which rule leaves it out, if one does. The entry is that of a
