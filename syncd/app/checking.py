@@ -9,7 +9,7 @@ from os import getpid
 from pathlib import Path
 
 from syncd.app.opening import Remotes
-from syncd.app.places import state_path, tree_of
+from syncd.app.places import Sources, state_path
 from syncd.engine.check import Check, Checked
 from syncd.engine.slots import Slots
 from syncd.errors import ConfigurationError, SyncdError
@@ -44,18 +44,19 @@ def check(specs: Sequence[JobSpec], *, state_dir: Path, download: bool) -> list[
 
 async def _check(specs: Sequence[JobSpec], state_dir: Path, download: bool) -> list[Result]:
     results = [Result(spec.name) for spec in specs]
+    sources = Sources(specs, state_dir)
     async with Remotes(state_dir) as remotes:
-        checks = [await _opened(spec, remotes, download) for spec in specs]
+        checks = [await _opened(spec, remotes, sources, download) for spec in specs]
         await asyncio.gather(*(_run(one, result) for one, result in zip(checks, results, strict=True)))
     return results
 
 
-async def _opened(spec: JobSpec, remotes: Remotes, download: bool) -> Check:
+async def _opened(spec: JobSpec, remotes: Remotes, sources: Sources, download: bool) -> Check:
     slots = Slots(spec.workers)
     remote = await remotes.at(spec.remote, spec.directory, traffic=Traffic(), sleep=slots.sleep)
     if download and not remote.capabilities.download:
         raise ConfigurationError(f"--download: a {spec.remote.kind} remote has no way to download")
-    tree, state = tree_of(spec, remotes.state_dir), state_path(spec, remotes.state_dir)
+    tree, state = sources.tree(spec), state_path(spec, remotes.state_dir)
     return Check(
         tree=tree,
         remote=remote,

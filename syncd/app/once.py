@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from syncd.app.opening import Remotes
+from syncd.app.places import Sources
 from syncd.app.running import Voices, run_each, with_job
 from syncd.core.model import JobReport
 from syncd.core.plan import Plan
@@ -43,9 +44,10 @@ async def _preview(specs: Sequence[JobSpec], state_dir: Path, telemetry: Voices)
     async def plan(_: JobSpec, job: Job, report: JobReport) -> None:
         plans[-1] = await Reconcile(job, report).preview()
 
+    sources = Sources(specs, state_dir)
     async with Remotes(state_dir) as remotes:
         reports = []
         for spec in specs:
             plans.append(Plan())
-            reports.append(await with_job(spec, remotes, telemetry(spec.name), Stop(), plan))
+            reports.append(await with_job(spec, remotes, sources, telemetry(spec.name), Stop(), plan))
         return list(zip(reports, plans, strict=True))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 
 from syncd.app.opening import Remotes, open_job
+from syncd.app.places import Sources
 from syncd.core.model import JobReport
 from syncd.engine.job import Job, Stop
 from syncd.errors import SyncdError
@@ -25,7 +26,7 @@ Act = Callable[[JobSpec, Job, JobReport], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
+class Running:
     task: asyncio.Task[JobReport]
     stop: Stop
     drain_s: float
@@ -35,27 +36,45 @@ async def run_each(specs: Sequence[JobSpec], remotes: Remotes, telemetry: Voices
     """All jobs at once. SIGINT and SIGTERM let what is in flight finish for the job's `drain`; a second one abandons
     it. What a job raises is in its report: `exit` and `error`."""
     running = []
+    sources = Sources(specs, remotes.state_dir)
     for spec in specs:
         stop = Stop()
-        task = asyncio.create_task(_run(spec, remotes, telemetry(spec.name), stop, act))
-        running.append(_Running(task, stop, spec.drain_s))
+        task = asyncio.create_task(_run(spec, remotes, sources, telemetry(spec.name), stop, act))
+        running.append(Running(task, stop, spec.drain_s))
+    return await ended(running)
+
+
+async def ended(running: Sequence[Running]) -> list[JobReport]:
+    """The reports of all, once they have ended; the signals stop them meanwhile."""
     with _Signals(running):
         return list(await asyncio.gather(*(one.task for one in running)))
 
 
-async def _run(spec: JobSpec, remotes: Remotes, telemetry: Telemetry, stop: Stop, act: Act) -> JobReport:
-    report = await with_job(spec, remotes, telemetry, stop, act)
+async def _run(
+    spec: JobSpec, remotes: Remotes, sources: Sources, telemetry: Telemetry, stop: Stop, act: Act
+) -> JobReport:
+    report = await with_job(spec, remotes, sources, telemetry, stop, act)
     telemetry.finished(report)
     return report
 
 
-async def with_job(spec: JobSpec, remotes: Remotes, telemetry: Telemetry, stop: Stop, act: Act) -> JobReport:
+async def with_job(
+    spec: JobSpec, remotes: Remotes, sources: Sources, telemetry: Telemetry, stop: Stop, act: Act
+) -> JobReport:
     """Open the job, act on it, and say in its report how that ended."""
     report = JobReport(spec.name)
     traffic = Traffic()
-    try:
+    with accounted(report, stop, traffic):
         async with AsyncExitStack() as stack:
-            await act(spec, await open_job(stack, spec, remotes, telemetry, stop, traffic), report)
+            await act(spec, await open_job(stack, spec, remotes, sources, telemetry, stop, traffic), report)
+    return report
+
+
+@contextmanager
+def accounted(report: JobReport, stop: Stop, traffic: Traffic) -> Iterator[None]:
+    """How it ended is put into the report instead of being raised."""
+    try:
+        yield
     except SyncdError as error:
         report.exit, report.error = error.exit_code, str(error)
     except asyncio.CancelledError:
@@ -65,13 +84,12 @@ async def with_job(spec: JobSpec, remotes: Remotes, telemetry: Telemetry, stop: 
         report.exit = 128 + stop.signal
         report.error = f"interrupted by {signal.Signals(stop.signal).name}; what was done is kept"
     report.requests, report.retries = traffic.requests, traffic.retries
-    return report
 
 
 class _Signals:
     """While entered, SIGINT and SIGTERM stop the jobs: once to finish what is in flight, twice to abandon it."""
 
-    def __init__(self, running: Sequence[_Running]) -> None:
+    def __init__(self, running: Sequence[Running]) -> None:
         self._running = running
         self._loop = asyncio.get_running_loop()
 
