@@ -18,6 +18,7 @@ def tree_of(spec: JobSpec, state_dir: Path) -> Tree:
         exclude=spec.exclude,
         follow_symlinks=spec.follow_symlinks,
         left_out=[state_dir],
+        reserved=spec.trash_inside,
     )
 
 

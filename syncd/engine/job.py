@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from syncd.core.policy import Policy
 from syncd.engine.slots import Slots
+from syncd.engine.trash import Trash
 from syncd.ports import LocalTree, Remote, Store, Telemetry
 
 
@@ -53,3 +54,5 @@ class Job:
     accept_source: bool = False
     wall_s: Callable[[], float] = time.time
     """The Unix time, for names."""
+    trash: Trash | None = None
+    """Where what is deleted or replaced goes; None: nowhere."""

@@ -70,7 +70,7 @@ class TestJobs:
     def test_come_to_their_specs(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNCD_TOKEN", "t0")
         more = 'include = ["*.a"]\nsymlinks = "follow"\nempty_directories = false\ndrain = "2m"\nmax_delete = 9\n'
-        more += 'on_drift = "keep"\n'
+        more += 'on_drift = "keep"\ntrash = "/old/assets/"\ntrash_keep = "1d"\n'
         (spec,) = specs(write(MINIMAL + more, checksum=True, accept_source=True, delete="never"))
         remote = spec.remote
         assert (remote.name, remote.kind, remote.application_id) == ("prod", "losant", APP)
@@ -96,6 +96,8 @@ class TestJobs:
             rescan_s=3600.0,
             flush=False,
             on_drift=OnDrift.KEEP,
+            trash="old/assets",
+            trash_keep_s=86400.0,
             bandwidth=Timetable(),
             order=Order.SMALL_FIRST,
         )
