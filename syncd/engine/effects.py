@@ -1,4 +1,4 @@
-"""One operation each: intent recorded, effect, outcome recorded.
+"""One operation each: intent recorded, effect, outcome recorded. Only the effect takes a slot.
 
 Called by `execute`, which bounds and orders them and turns what they raise into outcomes.
 """
@@ -42,8 +42,8 @@ class Effects:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
         claim = claimed(key, content.checksum, size_bytes=size)
-        begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
-        async with self._intending([claim, *_rows_of(parents)]):
+        async with self._intending([claim, *_rows_of(parents)], before=[claim] if operation.begun else []):
+            begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
             record = await self._job.remote.create(operation.path, content, begun_s_ago=begun_s_ago)
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
@@ -57,11 +57,12 @@ class Effects:
         key, size = operation.local.key, content.entry.size
         remote = operation.remote
         base = proven(operation.base, remote)
-        await self._ledger.claim([claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)])
-        if self._job.trash is not None and remote.status is Status.COMPLETED:
-            record = await self._job.trash.exchange(remote, operation.path, content, self._stamp)
-        else:
-            record = await self._job.remote.replace(remote, operation.path, content)
+        claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)
+        async with self._claiming([claim], before=[operation.base] if operation.base else []):
+            if self._job.trash is not None and remote.status is Status.COMPLETED:
+                record = await self._job.trash.exchange(remote, operation.path, content, self._stamp)
+            else:
+                record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
         await self.confirmation.expect(row, record, before=remote.checksum)
         self._report.replaced += 1
@@ -108,15 +109,32 @@ class Effects:
         self._report.moved += operation.files
 
     @asynccontextmanager
-    async def _intending(self, rows: Sequence[BaselineEntry]) -> AsyncIterator[None]:
+    async def _intending(
+        self, rows: Sequence[BaselineEntry], *, before: Sequence[BaselineEntry] = ()
+    ) -> AsyncIterator[None]:
         """Claim what is about to be made, and let go of it where the answer says that nothing was made at those paths:
         what is there then is somebody else's."""
-        await self._ledger.claim(rows)
         try:
-            yield
+            async with self._claiming(rows, before=before):
+                yield
         except (AlreadyExists, NotFound, RenamedByRemote):
             await self._ledger.record([], [row.key for row in rows])
             raise
+
+    @asynccontextmanager
+    async def _claiming(self, rows: Sequence[BaselineEntry], *, before: Sequence[BaselineEntry]) -> AsyncIterator[None]:
+        """Claim, then wait for a slot. A claim whose turn never came gives way to what was known `before`: there is
+        nothing for the next run to look up."""
+        begun = False
+        try:
+            await self._ledger.claim(rows)
+            async with self._job.turn():
+                begun = True
+                yield
+        finally:
+            if not begun:
+                known = {row.key for row in before}
+                await self._ledger.record(before, [row.key for row in rows if row.key not in known])
 
     def _rekeyed(self, old: bytes, new: bytes) -> tuple[list[BaselineEntry], list[bytes]]:
         with self._job.store.rows() as rows:

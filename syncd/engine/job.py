@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from syncd.core.policy import Policy
 from syncd.engine.slots import Slots
 from syncd.engine.trash import Trash
 from syncd.ports import LocalTree, Remote, Store, Telemetry
+
+
+class Stopped(Exception):
+    """The order to stop came first: what was to be done is not begun."""
 
 
 class Stop:
@@ -56,3 +61,11 @@ class Job:
     """The Unix time, for names."""
     trash: Trash | None = None
     """Where what is deleted or replaced goes; None: nowhere."""
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """A slot. Raises Stopped if the order to stop came while it was waited for."""
+        async with self.slots:
+            if self.stop.requested:
+                raise Stopped
+            yield
