@@ -6,11 +6,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from syncd.core.policy import Policy
 from syncd.engine.slots import Slots
-from syncd.engine.trash import Trash
 from syncd.ports import LocalTree, Remote, Store, Telemetry
+
+if TYPE_CHECKING:
+    from syncd.engine.trash import Trash
 
 
 class Stopped(Exception):

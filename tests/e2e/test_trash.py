@@ -212,7 +212,8 @@ def test_what_is_too_old_is_removed_and_nothing_else(trashing: Configured) -> No
     assert kept(job).keys() == stay
 
 
-@pytest.mark.parametrize("operation", ["create", "move", "delete"])
+@pytest.mark.parametrize("job", ["files"], indirect=True)
+@pytest.mark.parametrize("operation", ["create", "move"])
 @pytest.mark.parametrize("fault", ["status", "reset_after", "reset_before"])
 def test_what_fails_or_is_lost_on_the_way_is_put_right(job: Configured, operation: str, fault: str) -> None:
     """At each request of a replacement and of a deletion: refused, or its answer lost."""
@@ -223,7 +224,7 @@ def test_what_fails_or_is_lost_on_the_way_is_put_right(job: Configured, operatio
         job.write("other", f"another version {skip}")
         (job.source / "d/one").unlink(missing_ok=True)
         before = {**by_path(job), **{path: content for path, content in mirrored(job).items() if content is not None}}
-        how = {"status": 403} if fault == "status" else {}
+        how = {"status": 400} if fault == "status" else {}
         job.server.turn(faults=[Fault(operation, fault, count=1, skip=skip, **how)])  # type: ignore[arg-type]
         run = job.once()
         assert run.code in (0, 1), run
