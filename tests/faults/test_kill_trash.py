@@ -40,4 +40,5 @@ def test_killed_between_any_two_requests(job: Configured, first: int) -> None:
         with job.server.counting() as changes:
             job.mirrored()
         assert changes == {}, point
-    job.assert_clean()
+    left = [record.path for record in job.server.records(job.kind) if record.status == "pending"]
+    assert [path for path in left if not path.startswith("/trash/.incoming/")] == []
