@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,6 +64,8 @@ class Job:
     """The Unix time, for names."""
     trash: Trash | None = None
     """Where what is deleted or replaced goes; None: nowhere."""
+    growing: Collection[bytes] = frozenset()
+    """The files that may be sent as far as they are, though they become longer."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
