@@ -15,11 +15,11 @@ from typing import NoReturn
 import click
 
 from syncd import __version__
-from syncd.cli import arguments, commands, control, exchange, past
+from syncd.cli import arguments, commands, control, exchange, past, restore
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
-LATER = frozenset({"apply", "restore"})
+LATER = frozenset({"apply"})
 """Commands that are promised and not built."""
 
 GARBAGE_EVERY = 100_000
@@ -178,6 +178,7 @@ COMMANDS = {
     **exchange.COMMANDS,
     **control.COMMANDS,
     **past.COMMANDS,
+    **restore.COMMANDS,
     "init": click.Command(
         "init",
         callback=commands.init,
