@@ -145,7 +145,7 @@ class Remote(Protocol):
 
         A lost answer is looked up before the request is made again, so this never makes two records; the same for a
         create that an earlier run began `begun_s_ago` and did not see the end of. Raises
-        AlreadyExists, Rejected, RenamedByRemote, SourceChanged, Unreadable.
+        AlreadyExists, NotMade, Rejected, RenamedByRemote, SourceChanged, Unreadable.
         """
         ...
 
@@ -156,7 +156,7 @@ class Remote(Protocol):
     async def move(self, record: RemoteEntry, path: str) -> RemoteEntry:
         """Returns the new record (its id may be new), for a directory once the remote has moved everything in it.
 
-        Raises NotFound (the old one), AlreadyExists (the target), Rejected.
+        Raises NotFound (the old one), AlreadyExists (the target), NotMade.
         """
         ...
 
@@ -165,7 +165,7 @@ class Remote(Protocol):
         ...
 
     async def make_directory(self, path: str) -> RemoteEntry:
-        """Its parents too. Raises AlreadyExists, Rejected, RenamedByRemote."""
+        """Its parents too. Raises AlreadyExists, NotMade, RenamedByRemote."""
         ...
 
     async def aclose(self) -> None: ...

@@ -19,11 +19,11 @@ from syncd.core.model import (
     Move,
     Replace,
 )
-from syncd.core.paths import is_below, key_of
+from syncd.core.paths import ancestors_of, is_below, key_of
 from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger, arriving, claimed, made, proven, uploaded
-from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
+from syncd.errors import AlreadyExists, NotFound, NotMade, RenamedByRemote
 
 
 class Effects:
@@ -39,8 +39,8 @@ class Effects:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
         claim = claimed(key, content.checksum, size_bytes=size)
-        begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
-        async with self._intending([claim, *_rows_of(parents)]):
+        begun_s_ago = self._job.asked_s_ago(key) if operation.begun else None
+        async with self._intending([claim], parents):
             record = await self._job.remote.create(operation.path, content, begun_s_ago=begun_s_ago)
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
@@ -60,7 +60,7 @@ class Effects:
 
     async def make_directory(self, operation: MakeDirectory, parents: Sequence[MakeDirectory]) -> None:
         key = key_of(operation.path)
-        async with self._intending([made(key), *_rows_of(parents)]):
+        async with self._intending([made(key)], parents):
             record = await self._job.remote.make_directory(operation.path)
         await self._ledger.record([made(key, record.id)])
         self._report.directories += 1
@@ -68,7 +68,7 @@ class Effects:
     async def move_file(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:
         key, checksum = operation.local.key, operation.checksum
         claim = claimed(key, checksum, size_bytes=operation.local.size)
-        async with self._intending([claim, *_rows_of(parents)]):
+        async with self._intending([claim], parents):
             record = await self._job.remote.move(operation.remote, operation.path)
         await self._ledger.record([], [key_of(operation.source)])
         read = Fingerprint(operation.local, checksum or "")
@@ -80,22 +80,34 @@ class Effects:
         old, new = key_of(operation.source), key_of(operation.path)
         rows, gone = await asyncio.to_thread(self._rekeyed, old, new)
         claims = [arriving(row) for row in rows]
-        async with self._intending([*claims, made(new), *_rows_of(parents)]):
+        async with self._intending([*claims, made(new)], parents):
             record = await self._job.remote.move(operation.remote, operation.path)
         await self._ledger.record([*rows, made(new, record.id)], gone)
         await self._ledger.flush()
         self._report.moved += operation.files
 
     @asynccontextmanager
-    async def _intending(self, rows: Sequence[BaselineEntry]) -> AsyncIterator[None]:
+    async def _intending(self, rows: Sequence[BaselineEntry], parents: Sequence[MakeDirectory]) -> AsyncIterator[None]:
         """Claim what is about to be made, and let go of it where the answer says that nothing was made at those paths:
-        what is there then is somebody else's."""
-        await self._ledger.claim(rows)
+        what is there then is somebody else's. What came to be under another name had its parents made all the same."""
+        above = [made(key_of(one.path)) for one in parents]
+        everything = [*rows, *above]
+        await self._ledger.claim(everything)
+        self._asked(everything)
         try:
             yield
-        except (AlreadyExists, NotFound, RenamedByRemote):
-            await self._ledger.record([], [row.key for row in rows])
+        except (AlreadyExists, NotFound, NotMade, RenamedByRemote) as error:
+            unmade = rows if isinstance(error, RenamedByRemote) else everything
+            await self._ledger.record([], [row.key for row in unmade])
             raise
+        finally:
+            self._asked(everything)
+
+    def _asked(self, rows: Sequence[BaselineEntry]) -> None:
+        """A missing directory may be made on the way also where it was taken for one that is there."""
+        now_s = asyncio.get_running_loop().time()
+        keys = {one for row in rows for one in (row.key, *ancestors_of(row.key))}
+        self._job.claims.asked(keys, now_s=now_s)
 
     def _rekeyed(self, old: bytes, new: bytes) -> tuple[list[BaselineEntry], list[bytes]]:
         with self._job.store.rows() as rows:
@@ -114,7 +126,3 @@ class Effects:
         keys = [operation.remote.key, *(record.key for record in operation.covers)]
         await self._ledger.record([], [key for key in keys if not operation.leftover or key in forgettable])
         self._report.deleted += operation.files
-
-
-def _rows_of(parents: Sequence[MakeDirectory]) -> list[BaselineEntry]:
-    return [made(key_of(one.path)) for one in parents]

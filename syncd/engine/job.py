@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from syncd.core.classify import Policy
+from syncd.engine.claims import Claims
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
 
@@ -49,3 +51,9 @@ class Job:
     trust_stat: bool = True
     """Whether an unchanged stat means unchanged content (not with --checksum)."""
     accept_source: bool = False
+    claims: Claims = field(default_factory=Claims)
+
+    def asked_s_ago(self, key: bytes) -> float:
+        """How long ago at most something was asked for at this path, by this run or the one before."""
+        age_s = self.claims.age_s(key, now_s=asyncio.get_running_loop().time())
+        return self.store.memory.idle_s if age_s is None else age_s

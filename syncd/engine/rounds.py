@@ -48,6 +48,8 @@ CONTESTED_TIMES = 3
 CONTESTED_S = 600.0
 MOST_MOVED = 20_000
 """With more deletions than this collected, what is new is not compared with them."""
+UNSURE_AGAIN_S = 2.0
+"""So soon is looked again for what may be there without being listed."""
 OLD_S = 5.0
 """A change that the watch has not told of after this long is unannounced."""
 
@@ -248,6 +250,9 @@ class Rounds:
         counted = self._desk.lot.counted(_now()) if due is not None else 0
         decision = await reconcile.decide(view, licensed=licensed, done=counted)
         concerned = _concerned(decision.plan)
+        for key, wait_s in decision.later.items():
+            due_s = _now() + min(wait_s, UNSURE_AGAIN_S)
+            self._desk.queue.look_at(directories_of([key]), since_s=since_s, due_s=due_s)
         if any(fence.excludes(key) for key in concerned):
             return await self._look_again(view, since_s=since_s, whole=looked is None)
         spared = {*concerned, *(one.key for one in decision.plan.withheld), *_problematic(decision)}

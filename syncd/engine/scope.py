@@ -32,10 +32,10 @@ class Part:
     deep: set[bytes] = field(default_factory=set)
 
     def is_open(self, excluded: Callable[[bytes], bool]) -> bool:
-        """Whether the remote has to be asked: something that is not excluded changed, or an upload of it is not known
-        to be complete."""
+        """Whether the remote has to be asked: something that is not excluded changed, or something of it is not
+        known to be there and complete."""
         interesting = [one.key for one in self.changes if one.base is not None or not _is_skipped(one.local)]
-        interesting += [row.key for row in self.rows if row.sync in (Sync.UPLOADED, Sync.CLAIMED)]
+        interesting += [row.key for row in self.rows if row.sync in (Sync.UPLOADED, Sync.CLAIMED) or row.id == ""]
         return any(not excluded(key) for key in interesting)
 
 
@@ -147,7 +147,8 @@ async def compare(
     rows = sorted(row for part in parts for row in part.rows)
     remote = sorted(shown, key=lambda entry: (entry.key, entry.id))
     found = list(differences(changes, remote_changes(remote, rows, Census())))
-    return View(source, census, await look_again(job, found), changes, listing)
+    found, unsure = await look_again(job, found)
+    return View(source, census, found, changes, listing, unsure)
 
 
 def _is_in(key: bytes, directories: Collection[bytes], deep: Collection[bytes]) -> bool:

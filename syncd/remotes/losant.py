@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import key_of, path_of
-from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
+from syncd.errors import AlreadyExists, NotFound, NotMade, Rejected, RenamedByRemote
 from syncd.ports import Content, Sink
 from syncd.remotes.account import Account
 from syncd.remotes.http import Failed
@@ -69,6 +69,7 @@ class Losant:
             max_name_chars=MAX_CHARS,
             max_directory_chars=MAX_CHARS - len(self._place.prefix) - 1,
             max_size_bytes=MAX_FORM_BYTES,
+            listing_lag_s=account.patience.lookup_s,
         )
 
     async def entries(
@@ -133,6 +134,8 @@ class Losant:
                 if found.type != wanted["type"]:
                     raise AlreadyExists(f"there is a {found.type} of that name") from failure
                 return found
+            except Rejected as refusal:
+                raise NotMade(str(refusal)) from refusal
             self._refuse_renamed(ticket.record, target)
             return ticket
 
@@ -166,6 +169,8 @@ class Losant:
                 if await self._api.record(record.id) is None:
                     raise NotFound("it went away while it was moved") from failure
                 await self._transport.pause(attempts, failure)
+            except Rejected as refusal:
+                raise NotMade(str(refusal)) from refusal
 
     async def _effect_of_move(self, record: RemoteEntry, target: Target) -> Record | None:
         """The record that a move made whose answer was lost; None while it shows no effect."""
