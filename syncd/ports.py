@@ -184,7 +184,8 @@ class Memory(Protocol):
 
     @property
     def idle_s(self) -> float:
-        """For how long the run before this one has written nothing, by the wall clock; infinite for a new database."""
+        """For how long the run before this one has neither written nor beaten, by the wall clock; infinite for a new
+        database."""
         ...
 
 
@@ -212,6 +213,10 @@ class Store(Protocol):
         ...
 
     async def remember_source(self, identity: SourceIdentity) -> None: ...
+
+    def beat(self) -> None:
+        """Something is under way now, also if it was claimed long ago: see `Memory.idle_s`."""
+        ...
 
     def spool(self) -> Spool: ...
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+BEAT_S = 5.0
+"""So often the store is told that something is under way."""
 KEPT_S = 60.0
 """No listing is later than this."""
 

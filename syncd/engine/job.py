@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from syncd.core.classify import Policy
-from syncd.engine.claims import Claims
+from syncd.engine.claims import BEAT_S, Claims
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
 
@@ -56,4 +56,4 @@ class Job:
     def asked_s_ago(self, key: bytes) -> float:
         """How long ago at most something was asked for at this path, by this run or the one before."""
         age_s = self.claims.age_s(key, now_s=asyncio.get_running_loop().time())
-        return self.store.memory.idle_s if age_s is None else age_s
+        return max(self.store.memory.idle_s - BEAT_S, 0.0) if age_s is None else age_s

@@ -143,9 +143,15 @@ class Checks:
     def _wrong_mode(self, record: Record) -> str | None:
         if self._mode is DeleteMode.NEVER:
             return "nothing may be deleted"
-        if self._mode is DeleteMode.TRACKED and not record.owned and not self._makes_way(record):
+        if self._mode is DeleteMode.TRACKED and not (record.owned or self._is_known(record) or self._makes_way(record)):
             return "it is not the job's"
         return None
+
+    def _is_known(self, record: Record) -> bool:
+        """Whether it is as the job left it, whatever was done to it meanwhile."""
+        row = self._store.baseline.get(record.key)
+        known = (record.id, record.entry.checksum)
+        return row is not None and row.checksum is not None and known == (row.id, row.checksum)
 
     def _makes_way(self, record: Record) -> bool:
         """Whether it is an emptied directory, where a file comes to its place: then it need only be adopted."""
@@ -249,7 +255,7 @@ class Checks:
         if record.status == Status.PENDING:
             row = self._store.baseline.get(record.key)
             moved = row is not None and row.checksum is not None and row.id != record.id
-            ours = record.made_by_us and not (record.renamed or record.detached or moved)
+            ours = record.made_by_us and record.owned and not (record.renamed or record.detached or moved)
             return ours and self._mode is not DeleteMode.NEVER
         if any(not one.owned for one in self._cloud.at(record.key)) and self._mode is not DeleteMode.MIRROR:
             return False

@@ -107,6 +107,10 @@ class MemoryStore:
         self._chaos.point("remember")
         self.memory.source = identity
 
+    def beat(self) -> None:
+        if not self._chaos.dead:
+            self._written_s = self._chaos.clock.now_s
+
     def spool(self) -> MemorySpool:
         spool = MemorySpool(self._chaos)
         self.spools.append(spool)
