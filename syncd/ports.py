@@ -12,11 +12,13 @@ from typing import NamedTuple, Protocol
 from syncd.core.model import (
     BaselineEntry,
     Capabilities,
+    Event,
     Fingerprint,
     JobReport,
     JobStatus,
     LocalEntry,
     Operation,
+    PathStatus,
     Problem,
     RemoteEntry,
     SourceIdentity,
@@ -94,6 +96,16 @@ class LocalTree(Protocol):
         ...
 
 
+class Receiver(Protocol):
+    """Where a download goes, piece by piece. Both raise LocalError where they cannot take it."""
+
+    async def begin(self) -> None:
+        """The first piece comes next; what came before is void, because the transfer was cut off."""
+        ...
+
+    async def write(self, piece: bytes) -> None: ...
+
+
 class Sink(Protocol):
     """Where a listing goes, page by page."""
 
@@ -164,6 +176,15 @@ class Remote(Protocol):
         """Idempotent: a record that is gone is success. A directory goes with everything in it; returns when it has."""
         ...
 
+    async def download(self, record: RemoteEntry, into: Receiver) -> None:
+        """Give the content of a completed file to `into`; `record.size` bytes of it when this returns.
+
+        A transfer that is cut off begins again. Whether it is the content that `record.checksum` tells is for the
+        caller to see. Only where the capabilities have it. Raises NotFound (there is no such content any more),
+        Rejected, and what `into` raises.
+        """
+        ...
+
     async def make_directory(self, path: str) -> RemoteEntry:
         """Its parents too. Raises AlreadyExists, NotMade, RenamedByRemote."""
         ...
@@ -216,6 +237,10 @@ class Store(Protocol):
 
     def beat(self) -> None:
         """Something is under way now, also if it was claimed long ago: see `Memory.idle_s`."""
+        ...
+
+    def note(self, event: Event) -> None:
+        """Add to the job's history, of which the latest are kept. Written a moment later: a crash may lose the last."""
         ...
 
     def spool(self) -> Spool: ...
@@ -294,6 +319,10 @@ class Daemon(Protocol):
     """
 
     def status(self) -> Sequence[JobStatus]: ...
+
+    def why(self, job: str, path: str) -> PathStatus:
+        """What it has to do with one path at this moment."""
+        ...
 
     def is_alive(self) -> bool:
         """Whether the loops make progress (also what feeds the watchdog)."""

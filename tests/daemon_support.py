@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from syncd.core.model import JobState, JobStatus, Problem, Waited
+from syncd.core.model import JobState, JobStatus, PathStatus, Problem, Waited
 
 IDLE = JobStatus("assets", JobState.WATCHING, 0, 0, 0, (), (), 0.0, 1_700_000_000.0)
 BUSY = replace(
@@ -57,6 +57,10 @@ class FakeDaemon:
     def approve(self, job: str) -> int:
         self._ask("approve", job)
         return next(status.held for status in self.statuses if status.job == job)
+
+    def why(self, job: str, path: str) -> PathStatus:
+        self._ask("why", job)
+        return PathStatus(JobState.WATCHING, busy=path == "busy", retry_in_s=1.5)
 
     async def wait(self, jobs: Sequence[str]) -> tuple[Waited, str]:
         for job in jobs:

@@ -6,8 +6,6 @@ Used by the other modules of `app`, for as long as they run.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import resource
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,18 +15,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from syncd.app.places import state_path, tree_of
 from syncd.core.classify import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.slots import Slots
 from syncd.errors import ConfigurationError, JobLocked
 from syncd.local.media import content_type_of
-from syncd.local.tree import Tree
 from syncd.ports import Telemetry
 from syncd.remotes.account import Account
 from syncd.remotes.losant import Losant
 from syncd.remotes.transport import Traffic
 from syncd.settings import JobSpec, RemoteSpec
 from syncd.store.sqlite import open_store
+from syncd.telemetry.chronicle import Chronicled
 
 EMBEDDED = "sandbox"
 
@@ -44,13 +43,7 @@ async def open_job(
     stop: Stop,
     traffic: Traffic,
 ) -> Job:
-    tree = Tree(
-        spec.source,
-        include=spec.include,
-        exclude=spec.exclude,
-        follow_symlinks=spec.follow_symlinks,
-        left_out=[remotes.state_dir],
-    )
+    tree = tree_of(spec, remotes.state_dir)
     slots = Slots(spec.workers)
     store = await open_store(state_path(spec, remotes.state_dir))
     stack.push_async_callback(store.aclose)
@@ -70,7 +63,7 @@ async def open_job(
         tree=tree,
         remote=remote,
         store=store,
-        telemetry=telemetry,
+        telemetry=Chronicled(telemetry, store),
         policy=policy,
         workers=spec.workers,
         slots=slots,
@@ -78,14 +71,6 @@ async def open_job(
         trust_stat=not spec.verify_checksums,
         accept_source=spec.accept_source,
     )
-
-
-def state_path(spec: JobSpec, state_dir: Path) -> Path:
-    """The job's database: keyed by what it is kept on (and its name, where it has one), never by its source."""
-    remote = spec.remote
-    identity = [remote.kind, remote.api_url, remote.application_id, spec.directory, spec.name if spec.named else None]
-    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    return state_dir / "jobs" / f"{spec.name if spec.named else remote.kind}-{digest}.db"
 
 
 class Remotes:

@@ -15,11 +15,11 @@ from typing import NoReturn
 import click
 
 from syncd import __version__
-from syncd.cli import arguments, commands, control
+from syncd.cli import arguments, commands, control, past
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
-LATER = frozenset({"apply", "check", "history", "pull", "restore", "why"})
+LATER = frozenset({"apply", "check", "pull", "restore"})
 """Commands that are promised and not built."""
 
 GARBAGE_EVERY = 100_000
@@ -174,6 +174,7 @@ COMMANDS = {
         params=[arguments.JSON, *arguments.JOB, *arguments.COMMON],
     ),
     **control.COMMANDS,
+    **past.COMMANDS,
     "init": click.Command(
         "init",
         callback=commands.init,

@@ -5,14 +5,30 @@ Used by `syncd.cli` to build its commands. Parses nothing itself; what a value m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from syncd.settings import Options
 
 
 def flag(name: str, text: str, *more: str) -> click.Option:
     return click.Option([name, *more], is_flag=True, help=text)
+
+
+def examples(*lines: str) -> str:
+    """What a command's help ends with."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def options(given: Mapping[str, Any]) -> Options:
+    """What the command line says over file and environment."""
+    from syncd.settings import Options
+
+    return Options(**{name: given[name] for name in Options.__dataclass_fields__ if name in given})
 
 
 FILE = click.Path(path_type=Path)

@@ -12,12 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from syncd.cli import arguments
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
 if TYPE_CHECKING:
     from syncd.core.model import JobReport
-    from syncd.settings import Loaded, Options
+    from syncd.settings import Loaded
     from syncd.telemetry.console import Voice
 
 
@@ -49,7 +50,7 @@ def _keep(words: tuple[str, ...], given: dict[str, Any]) -> int:
         raise ConfigurationError(
             "--json is the report of a run that ends: say --once, or ask with `syncd status --json`"
         )
-    options, pair = _options(given), settings.is_pair(words)
+    options, pair = arguments.options(given), settings.is_pair(words)
     loaded = settings.load(options, pair=pair)
     settings.job_specs(words, loaded, options)
     if words and not pair:
@@ -69,7 +70,7 @@ def _keep(words: tuple[str, ...], given: dict[str, Any]) -> int:
 def _synchronize(words: tuple[str, ...], given: dict[str, Any]) -> list[JobReport]:
     from syncd import settings
 
-    options = _options(given)
+    options = arguments.options(given)
     loaded = settings.load(options, pair=settings.is_pair(words))
     specs = settings.job_specs(words, loaded, options)
     from syncd.app.once import synchronize
@@ -92,7 +93,7 @@ def plan(**given: Any) -> int:
     from syncd.telemetry.report import exit_of, plan_data, plan_lines, remark_lines
     from syncd.telemetry.text import Paint, has_colour
 
-    options = _options(given)
+    options = arguments.options(given)
     words: tuple[str, ...] = given["words"]
     loaded = settings.load(options, pair=settings.is_pair(words))
     specs = settings.job_specs(words, loaded, options)
@@ -118,7 +119,7 @@ def list_destination(**given: Any) -> int:
     from syncd import settings
     from syncd.telemetry.report import listing_data, listing_lines
 
-    options = _options(given)
+    options = arguments.options(given)
     loaded = settings.load(options)
     remote, directory = settings.destination(given["destination"], loaded, options)
     from syncd.app.visits import list_destination as listed
@@ -135,7 +136,7 @@ def config(**given: Any) -> int:
     from syncd import settings
     from syncd.settings import show
 
-    loaded = settings.load(_options(given))
+    loaded = settings.load(arguments.options(given))
     written = _write_json(show.as_data(loaded)) if given["json"] else streams.write_result(show.as_toml(loaded))
     return 0 if written else 1
 
@@ -160,7 +161,7 @@ def sandbox(**given: Any) -> int:
     """Serve the embedded API until interrupted."""
     from syncd import settings
 
-    data: Path = given["data"] or settings.state_directory(settings.load(_options(given))) / "sandbox"
+    data: Path = given["data"] or settings.state_directory(settings.load(arguments.options(given))) / "sandbox"
     from syncd.app.serving import run_sandbox
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
@@ -178,13 +179,6 @@ def _introduce(url: str, data: Path) -> None:
         f"sandbox: {url}\napplication id: {APPLICATION_ID}\ntoken: {TOKEN}\ndata: {data}\n"
         f"try: SYNCD_TOKEN={TOKEN} syncd --once SOURCE losant://{APPLICATION_ID}/dir --api-url {url}\n"
     )
-
-
-def _options(given: dict[str, Any]) -> Options:
-    from syncd.settings import Options
-
-    known = {name: given[name] for name in Options.__dataclass_fields__ if name in given}
-    return Options(**known)
 
 
 def _voice(loaded: Loaded, given: dict[str, Any]) -> Voice:

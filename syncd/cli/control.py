@@ -32,9 +32,13 @@ class NotInTime(SyncdError):
     """No answer within the time."""
 
 
+class NotRunning(SyncdError):
+    """There is no daemon to ask."""
+
+
 def status(**given: Any) -> int:
     """A table, or the contract's JSON object."""
-    answer = _ask(_state_dir(given), {"command": "status"})
+    answer = ask(_state_dir(given), {"command": "status"})
     if "status" not in answer:
         return _said(answer, given)
     if given["json"]:
@@ -61,7 +65,7 @@ def wait(**given: Any) -> int:
 def command(**given: Any) -> int:
     """approve, rescan, pause or resume one job, or all where none is named."""
     name = click.get_current_context().command.name
-    return _said(_ask(_state_dir(given), {"command": name, "job": given["job"]}), given)
+    return _said(ask(_state_dir(given), {"command": name, "job": given["job"]}), given)
 
 
 def _said(answer: Mapping[str, Any], given: Mapping[str, Any]) -> int:
@@ -77,7 +81,7 @@ def _said(answer: Mapping[str, Any], given: Mapping[str, Any]) -> int:
 
 def _unfinished(state_dir: Path, jobs: list[str]) -> str:
     """What was still to be done when the time was over."""
-    told = _ask(state_dir, {"command": "status"}).get("status", {"jobs": []})
+    told = ask(state_dir, {"command": "status"}).get("status", {"jobs": []})
     left = [
         f"{job['job']} is {job['state']} with {job['queued']} queued and {job['in_flight']} in flight"
         for job in told["jobs"]
@@ -86,7 +90,7 @@ def _unfinished(state_dir: Path, jobs: list[str]) -> str:
     return f": {'; '.join(left)}" if left else ""
 
 
-def _ask(state_dir: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+def ask(state_dir: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of a daemon that needs no time for it. Raises SyncdError."""
     return _answer(state_dir, request, timeout_s=_ANSWER_TIMEOUT_S)
 
@@ -105,7 +109,7 @@ def _answer(state_dir: Path, request: Mapping[str, Any], *, timeout_s: float | N
             return wire.decode(_line_from(connection, timeout_s))
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         message = f"no syncd is running with the state directory {str(state_dir)!r} (--state-dir names another)"
-        raise SyncdError(message) from None
+        raise NotRunning(message) from None
     except TimeoutError:
         raise NotInTime(f"the running syncd does not answer within {_ANSWER_TIMEOUT_S:g} s") from None
     except (ValueError, ConnectionError):
@@ -142,10 +146,6 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: float 
     return value
 
 
-def _examples(*lines: str) -> str:
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
-
-
 _ONE_JOB = click.Argument(["job"], metavar="JOB")
 _JOB_OR_ALL = click.Argument(["job"], required=False, metavar="[JOB]")
 
@@ -155,7 +155,7 @@ COMMANDS = {
         callback=status,
         context_settings=arguments.CONTEXT,
         help="Show what the running daemon is doing.",
-        epilog=_examples("syncd status", "syncd status --json | jq '.jobs[] | select(.held > 0)'"),
+        epilog=arguments.examples("syncd status", "syncd status --json | jq '.jobs[] | select(.held > 0)'"),
         params=[arguments.JSON, *arguments.COMMON],
     ),
     "wait": click.Command(
@@ -164,7 +164,7 @@ COMMANDS = {
         context_settings=arguments.CONTEXT,
         help="Return when everything that changed until now is on the destination: exit 0. Exit 3: part of it is "
         "held; 1: part of it keeps failing, the job is halted, or the time is over.",
-        epilog=_examples("make site && syncd wait --timeout 60", "syncd wait assets backup"),
+        epilog=arguments.examples("make site && syncd wait --timeout 60", "syncd wait assets backup"),
         params=[
             click.Option(
                 ["--timeout"], type=float, callback=_seconds, metavar="S", help="Wait S seconds at most (no limit)."
@@ -179,7 +179,7 @@ COMMANDS = {
         context_settings=arguments.CONTEXT,
         help="Release what the running daemon holds of JOB: the deletions that `syncd status` lists, or a source that "
         "was changed for another.",
-        epilog=_examples("syncd status", "syncd approve assets"),
+        epilog=arguments.examples("syncd status", "syncd approve assets"),
         params=[*arguments.COMMON, _ONE_JOB],
     ),
     "rescan": click.Command(
@@ -187,7 +187,7 @@ COMMANDS = {
         callback=command,
         context_settings=arguments.CONTEXT,
         help="Begin a full reconcile of JOB, or of every job, now.",
-        epilog=_examples("syncd rescan assets"),
+        epilog=arguments.examples("syncd rescan assets"),
         params=[*arguments.COMMON, _JOB_OR_ALL],
     ),
     "pause": click.Command(
@@ -195,7 +195,7 @@ COMMANDS = {
         callback=command,
         context_settings=arguments.CONTEXT,
         help="Let JOB, or every job, begin nothing new until `syncd resume` or a restart.",
-        epilog=_examples("syncd pause assets", "syncd pause && tar x -f big.tar -C /srv/assets; syncd resume"),
+        epilog=arguments.examples("syncd pause assets", "syncd pause && tar x -f big.tar -C /srv/assets; syncd resume"),
         params=[*arguments.COMMON, _JOB_OR_ALL],
     ),
     "resume": click.Command(
@@ -203,7 +203,7 @@ COMMANDS = {
         callback=command,
         context_settings=arguments.CONTEXT,
         help="Let what was paused go on.",
-        epilog=_examples("syncd resume"),
+        epilog=arguments.examples("syncd resume"),
         params=[*arguments.COMMON, _JOB_OR_ALL],
     ),
 }

@@ -22,10 +22,19 @@ NEWLINE_STAND_IN = "\0"
 
 
 class Rule(NamedTuple):
+    text: str
     regex: re.Pattern[str]
     negated: bool
     directory_only: bool
     by_name: bool
+
+
+class Reason(NamedTuple):
+    """Why a path is left out: an exclude pattern and what it matched, the path or a directory above it; without a
+    pattern, no include pattern matches."""
+
+    pattern: str | None
+    path: str
 
 
 class Filter:
@@ -47,10 +56,12 @@ class Filter:
         not may still hold what is.
         """
         subject = path.replace("\n", NEWLINE_STAND_IN)
-        if self._exclude and _decision(self._exclude, subject, directory=directory):
-            return None
-        decision = _decision(self._include, subject, directory=directory) if self._include else None
-        return included if decision is None else decision
+        if self._exclude:
+            excluding = _deciding(self._exclude, subject, directory=directory)
+            if excluding is not None and not excluding.negated:
+                return None
+        including = _deciding(self._include, subject, directory=directory) if self._include else None
+        return included if including is None else not including.negated
 
     def wants(self, path: str, *, directory: bool) -> bool:
         """The same verdict for a path alone, its parents looked at from the top."""
@@ -59,6 +70,18 @@ class Filter:
     def excludes(self, path: str, *, directory: bool) -> bool:
         """Whether an exclude pattern matches the path or a directory above it."""
         return self._verdict(path, directory=directory) is None
+
+    def reason(self, path: str, *, directory: bool) -> Reason | None:
+        """Why the path is left out; None where it is wanted."""
+        if self.wants(path, directory=directory):
+            return None
+        ends = [at for at, char in enumerate(path) if char == "/"]
+        levels = [(path[:end], True) for end in ends] + [(path, directory)]
+        for level, is_directory in levels:
+            rule = _deciding(self._exclude, level.replace("\n", NEWLINE_STAND_IN), directory=is_directory)
+            if rule is not None and not rule.negated:
+                return Reason(rule.text, level)
+        return Reason(None, path)
 
     def _verdict(self, path: str, *, directory: bool) -> bool | None:
         included = self.included_at_root
@@ -92,7 +115,7 @@ def _rule(pattern: str) -> Rule:
         raise ConfigurationError(f"the pattern {pattern!r} matches nothing")
     regex, included = _compiled(pattern, line.replace("\n", NEWLINE_STAND_IN))
     by_name = "/" not in line
-    return Rule(regex, negated=not included, directory_only=directory_only, by_name=by_name)
+    return Rule(pattern, regex, negated=not included, directory_only=directory_only, by_name=by_name)
 
 
 def _compiled(pattern: str, line: str) -> tuple[re.Pattern[str], bool]:
@@ -109,8 +132,8 @@ def _compiled(pattern: str, line: str) -> tuple[re.Pattern[str], bool]:
     return compiled.regex, compiled.include
 
 
-def _decision(rules: tuple[Rule, ...], path: str, *, directory: bool) -> bool | None:
-    """What the last rule that matches this very level says, None if none does.
+def _deciding(rules: tuple[Rule, ...], path: str, *, directory: bool) -> Rule | None:
+    """The last rule that matches this very level, None if none does.
 
     pathspec's expressions match what is below a match, too, and mark that by a named group: what a parent matched was
     decided a level above.
@@ -121,5 +144,5 @@ def _decision(rules: tuple[Rule, ...], path: str, *, directory: bool) -> bool | 
             continue
         match = rule.regex.search(name if rule.by_name else path)
         if match is not None and match.lastgroup is None:
-            return not rule.negated
+            return rule
     return None

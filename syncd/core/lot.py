@@ -67,6 +67,14 @@ class Lot:
     def keys(self) -> frozenset[bytes]:
         return frozenset((*self._collected, *self._held))
 
+    def holds(self, key: bytes) -> bool:
+        """Whether the deletion of this path is held."""
+        return key in self._held
+
+    def collects(self, key: bytes) -> bool:
+        """Whether it is to be decided on with the next lot."""
+        return key in self._collected
+
     def noticed(self, withheld: Iterable[Withheld], *, since_s: float, now_s: float) -> None:
         """Deletions that a plan would have made: those that are not known yet begin, or join, what is collected.
         `since_s`: when the first sign of them came."""

@@ -123,6 +123,7 @@ class Capabilities:
     directories: bool
     move: bool
     move_directory: bool
+    download: bool
     max_name_chars: int
     max_directory_chars: int
     max_size_bytes: int
@@ -242,6 +243,19 @@ class Drift(NamedTuple):
     kind: str
 
 
+class Event(NamedTuple):
+    """What a job did or could not do at one path, kept for people. `at_s`: Unix time; `source`: where it was moved
+    from; `detail` is the reason, or the error where it `failed`."""
+
+    at_s: float
+    action: str
+    path: str
+    source: str | None
+    size: int
+    detail: str
+    failed: bool
+
+
 @dataclass(slots=True)
 class JobReport:
     """What one job's run did, in files unless said otherwise; the fields of the contract's report."""
@@ -301,6 +315,23 @@ class JobStatus:
     """Why changes may be noticed late (polling, a watch that was deaf); None if they are not."""
     error: str | None = None
     """Why it waits or is halted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathStatus:
+    """What a running daemon has to do with one path of a job. `error`: why it failed `tries` times; `held_because`: why
+    its deletion is held. Times are seconds from now, None where nothing waits: `retry_in_s` of a failed path,
+    `delete_in_s` of a deletion that is being collected, `look_in_s` of a directory that is looked at again."""
+
+    state: JobState
+    trouble: str | None = None
+    busy: bool = False
+    error: str | None = None
+    tries: int = 0
+    retry_in_s: float | None = None
+    held_because: str | None = None
+    delete_in_s: float | None = None
+    look_in_s: float | None = None
 
 
 class Waited(Enum):

@@ -143,6 +143,14 @@ class WorkQueue:
         for path in paths:
             self._parked.pop(path, None)
 
+    def parked_at(self, path: str) -> Parked | None:
+        return self._parked.get(path)
+
+    def due_s(self, directory: str) -> float | None:
+        """When the directory is looked at, by itself or with everything; None where it is not waiting."""
+        dues = [one.due_s for one in (self._dirty.get(directory), self._everywhere) if one is not None]
+        return min(dues, default=None)
+
     def parked_paths(self) -> tuple[str, ...]:
         return tuple(self._parked)
 

@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from syncd.core.model import JobState, JobStatus, Waited
+from syncd.core.model import JobState, JobStatus, PathStatus, Waited
 from syncd.core.paths import key_of
 from syncd.core.queue import MOST_DIRECTORIES
 from syncd.core.settling import Settling
@@ -80,14 +80,16 @@ class _AtWork:
 
 
 class Keeper:
-    """`first_opened` ends when the job was opened for the first time, or with what kept it from that."""
+    """`first_opened` ends when the job was opened for the first time, or with what kept it from that. `wall_ns`: the
+    time by which files are stamped."""
 
-    def __init__(self, name: str, habits: Habits, open_job: Open) -> None:
+    def __init__(self, name: str, habits: Habits, open_job: Open, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
         self.name = name
         self.drain_s = habits.drain_s
         self.first_opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._habits = habits
         self._open = open_job
+        self._wall_ns = wall_ns
         self._stop = Stop()
         self._desk = Desk(Settling(settle_s=habits.settle_s, settle_max_s=habits.settle_max_s))
         self._looks: dict[str, tuple[asyncio.Task[None], float]] = {}
@@ -197,6 +199,22 @@ class Keeper:
             error=trouble.error if trouble is not None else None,
         )
 
+    def why(self, path: str) -> PathStatus:
+        """See `ports.Daemon`."""
+        queue, lot, key, now_s = self._desk.queue, self._desk.lot, key_of(path), _now()
+        parked = queue.parked_at(path)
+        return PathStatus(
+            state=self._state(),
+            trouble=self._trouble.error if self._trouble is not None else None,
+            busy=self._desk.busy.now.touch(key),
+            error=parked.problem.error if parked is not None else None,
+            tries=parked.tries if parked is not None else 0,
+            retry_in_s=_from_now(parked.due_s if parked is not None else None, now_s),
+            held_because=lot.held_because if lot.holds(key) else None,
+            delete_in_s=_from_now(lot.next_due_s() if lot.collects(key) else None, now_s),
+            look_in_s=_from_now(queue.due_s(path.rpartition("/")[0]), now_s),
+        )
+
     def _state(self) -> JobState:
         if self._stop.requested or self._flush_for is not None:
             return JobState.STOPPING
@@ -226,7 +244,7 @@ class Keeper:
 
     async def _keep(self, opened: Opened) -> None:
         carrier = Carrier(opened.job, self._desk, trouble=self._failed, woken=self._wake)
-        at_work = self._at_work = _AtWork(opened, carrier, Rounds(opened.job, self._desk, carrier))
+        at_work = self._at_work = _AtWork(opened, carrier, self._rounds(opened.job, carrier))
         listening = asyncio.create_task(self._listen(opened.watch))
         listening.add_done_callback(lambda _: self._wake())
         self._reopen = self._looked = False
@@ -250,6 +268,9 @@ class Keeper:
             await asyncio.gather(listening, *looks, return_exceptions=True)
             await carrier.end()
             self._at_work = None
+
+    def _rounds(self, job: Job, carrier: Carrier) -> Rounds:
+        return Rounds(job, self._desk, carrier, wall_ns=self._wall_ns)
 
     def _begin_what_is_due(self, at_work: _AtWork) -> None:
         now_s, queue, rounds = _now(), self._desk.queue, at_work.rounds
@@ -401,6 +422,10 @@ class Keeper:
         if self._at_work is not None and (before is None or before.error != said):
             self._at_work.opened.job.telemetry.warning(f"job_{state.value}", error=said)
         self._wake()
+
+
+def _from_now(at_s: float | None, now_s: float) -> float | None:
+    return None if at_s is None else max(at_s - now_s, 0.0)
 
 
 def _now() -> float:

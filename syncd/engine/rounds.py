@@ -64,7 +64,7 @@ class Found:
 
 
 class Rounds:
-    def __init__(self, job: Job, desk: Desk, carrier: Carrier, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, job: Job, desk: Desk, carrier: Carrier, *, wall_ns: Callable[[], int]) -> None:
         self._job = job
         self._desk = desk
         self._carrier = carrier

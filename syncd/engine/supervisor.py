@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from syncd.core.model import JobState, JobStatus, Waited
+from syncd.core.model import JobState, JobStatus, PathStatus, Waited
 from syncd.engine.keeper import Habits, Keeper, Open
 from syncd.errors import SyncdError
 from syncd.ports import ServiceManager
@@ -79,6 +79,9 @@ class Supervisor:
 
     def status(self) -> Sequence[JobStatus]:
         return [kept.keeper.status() for kept in self._kept.values()]
+
+    def why(self, job: str, path: str) -> PathStatus:
+        return self._kept[job].keeper.why(path)
 
     def is_alive(self) -> bool:
         return all(kept.keeper.is_alive for kept in self._kept.values())

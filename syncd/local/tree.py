@@ -16,8 +16,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from syncd.core.filters import Filter, ignore_lines
-from syncd.core.model import Fingerprint, LocalEntry, SourceIdentity
-from syncd.core.paths import key_of
+from syncd.core.model import Fingerprint, Kind, LocalEntry, SourceIdentity
+from syncd.core.paths import is_below, key_of
 from syncd.errors import ConfigurationError, SourceMissing
 from syncd.local.content import FileContent, Place, read_file
 from syncd.local.walk import Identity, Walk, identity_of, is_inside, source_missing
@@ -60,10 +60,47 @@ class Tree:
         """See `ports.LocalTree`. With include patterns every directory that is not excluded is in it, because it may
         be on the way to what is included. Raises SourceMissing also when the source was replaced or became unreadable
         meanwhile, and when its ignore file cannot be read; ConfigurationError for a bad pattern there."""
+        self._renew()
+        return self._walk().entries()
+
+    def find(self, path: str) -> tuple[LocalEntry | None, str | None]:
+        """What a scan would say now of one path, and which rule leaves it out, if one does. The entry is that of a
+        link or an unreadable directory above it where the path is below one. Raises as `scan` does."""
+        self._renew()
+        rule = self._rule(path)
+        anchor = self.anchor(path.rpartition("/")[0]) if rule is None else None
+        if anchor is None:
+            return None, rule
+        key = key_of(path)
+        for entry in self.children(anchor, goes_into=lambda _: False):
+            if entry.key == key or (entry.kind > Kind.FILE and is_below(key, entry.key)):
+                return entry, None
+        return None, None
+
+    def _rule(self, path: str) -> str | None:
+        if self._is_hidden(path):
+            return "is syncd's own and never synced"
+        directory = self._is_directory(path)
+        reason = self._rules.reason(path, directory=directory)
+        if reason is None:
+            return None
+        if reason.pattern is None:
+            return "is left out: no include pattern matches it"
+        where = f"{reason.path!r} above it is" if reason.path != path else "is"
+        origin = "" if reason.pattern in self._exclude else f" of {IGNORE_FILE}"
+        return f"{where} left out by the pattern {reason.pattern!r}{origin}"
+
+    def _is_directory(self, path: str) -> bool:
+        try:
+            return stat.S_ISDIR(os.stat(self._place.path(key_of(path))).st_mode)
+        except OSError:
+            return False
+
+    def _renew(self) -> None:
+        """Take the directory and its rules as they are now."""
         self._pin()
         self._rules = self._load_rules()
         self._scanned = identity_of(self._place.root)
-        return self._walk().entries()
 
     def anchor(self, directory: str) -> str | None:
         """See `ports.LocalTree`; by the rules of the last scan."""

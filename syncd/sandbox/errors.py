@@ -49,6 +49,25 @@ class StorageRefusal(Refusal):
         ).encode()
 
 
+class InvalidFile(Refusal):
+    """A refusal of Privasfer, which names the field and what is wrong with it: always the file's."""
+
+    def __init__(self, complaint: str) -> None:
+        super().__init__(422, "", complaint)
+
+    def body(self) -> bytes:
+        """The error document of Laravel's validation: `{"message": ..., "errors": {"file": [...]}}`."""
+        return msgspec.json.encode({"message": "The given data was invalid.", "errors": {"file": [self.message]}})
+
+
+class PlainRefusal(Refusal):
+    """Any other refusal of Privasfer: `{"message": ...}`."""
+
+    def body(self) -> bytes:
+        """The message alone."""
+        return msgspec.json.encode({"message": self.message})
+
+
 class RawRefusal(Refusal):
     """A refusal whose body is given as it stands, such as a proxy's page."""
 

@@ -1,7 +1,7 @@
 """Reading `multipart/form-data` from a request as it arrives, at the speed of `bytes.find`.
 
-Used by the storage endpoint and by the upload of private files. A file part is handed on in pieces and never held
-as a whole; the fields before it are bounded.
+Used by the storage endpoint, the upload of private files and that of Privasfer. A file part is handed on in pieces and
+never held as a whole; the fields before it are bounded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Protocol
 
 LONGEST_FIELDS_BYTES = 20 * 1024
 _NAME = re.compile(rb'content-disposition:[^\r\n]*[;\s]name=(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', re.IGNORECASE)
+_FILENAME = re.compile(rb'content-disposition:[^\r\n]*[;\s]filename="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
+_TYPE = re.compile(rb"^content-type:[ \t]*([^\r\n]+)", re.IGNORECASE | re.MULTILINE)
 _BOUNDARY = re.compile(r'multipart/form-data\s*;.*\bboundary=(?:"([^"]+)"|([^;\s]+))', re.IGNORECASE)
 
 
@@ -37,7 +39,13 @@ def boundary_of(content_type: str) -> bytes | None:
 
 
 class FormReader:
-    """One form: first `fields`, then `pieces` of the file. What follows the file is read and ignored."""
+    """One form: first `fields`, then `pieces` of the file. What follows the file is read and ignored.
+
+    `filename` and `content_type` are those of the file's part once `fields` has returned; None: it has none.
+    """
+
+    filename: str | None = None
+    content_type: str | None = None
 
     def __init__(self, stream: ByteStream, boundary: bytes, *, file_field: str) -> None:
         self._stream = stream
@@ -57,11 +65,13 @@ class FormReader:
         fields: list[tuple[str, str]] = []
         await self._until(self._delimiter)
         while await self._another_part():
-            found = _NAME.search(await self._until(b"\r\n\r\n"))
+            head = await self._until(b"\r\n\r\n")
+            found = _NAME.search(head)
             if found is None:
                 raise FormError("a part has no name")
             name = (found[1] or found[2] or b"").decode(errors="replace")
             if name == self._file_field:
+                self._describe(head)
                 return fields, True
             value = await self._until(self._delimiter)
             fields.append((name, value.decode(errors="replace")))
@@ -85,6 +95,13 @@ class FormReader:
         await self._another_part()
         while await self._stream.readany():
             pass
+
+    def _describe(self, head: bytes) -> None:
+        """What a part's head says of its file. As PHP reads it: a backslash quotes itself and the quotation mark."""
+        if found := _FILENAME.search(head):
+            self.filename = re.sub(rb'\\(["\\])', rb"\1", found[1]).decode(errors="replace")
+        if found := _TYPE.search(head):
+            self.content_type = found[1].decode(errors="replace").strip()
 
     async def _another_part(self) -> bool:
         while len(self._buffer) - self._at < 2:

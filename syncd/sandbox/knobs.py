@@ -65,12 +65,22 @@ class Knobs:
     """Whether creating a private file answers with an upload form; else only `.../upload` takes the content."""
     upload_url: str | None = None
     """Given out as the address of upload forms in place of the true one."""
+    content_url: str | None = None
+    """Given out as the address of a content in place of the true one."""
     listing_lag: float = 0.0
     """How long a new record stays out of listings."""
     corrupt_etag: int = 0
     """How many completions record a wrong `s3etag`."""
     clock_offset: float = 0.0
     """How far the server's clock is ahead of this machine's."""
+    rate_limit: int = 0
+    """Privasfer requests answered in a `rate_window`, told by `X-RateLimit-*`; those beyond get 429. 0: no limit."""
+    rate_window: float = 60.0
+    """How long the first request of a window holds it open."""
+    list_page: int = 0
+    """The files on a page of Privasfer's list, which then has Laravel's `links` and `meta`. 0: no paging."""
+    time_zone: float = 3 * 3600.0
+    """How far the Privasfer account's time zone is ahead of UTC."""
     faults: tuple[Fault, ...] = ()
     """Requests that go wrong."""
 
@@ -160,9 +170,14 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "content_length_range": _size_range,
     "form_for_private": _switch,
     "upload_url": str,
+    "content_url": str,
     "listing_lag": _number,
     "corrupt_etag": _count,
     "clock_offset": float,
+    "rate_limit": _count,
+    "rate_window": _number,
+    "list_page": _count,
+    "time_zone": float,
 }
 
 

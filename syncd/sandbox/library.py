@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from syncd.sandbox.catalog import Catalog
 from syncd.sandbox.contents import Contents
@@ -59,6 +60,8 @@ class Library:
             self._last_sequence = max(self._last_sequence, record.sequence)
             self._last_created = max(self._last_created, record.created)
         for record in records:
+            if record.kind == "privasfer":
+                continue
             if record.lingers:
                 self._start_job(record)
             elif record.awaiting_completion:
@@ -139,6 +142,33 @@ class Library:
         self._complete_later(record)
         self._store.save(record)
 
+    def keep(self, kind: Kind, name: str, content: Content, *, content_type: str | None) -> Record:
+        """A complete file with its content, for a kind that has no directories and whose names may repeat."""
+        catalog = self.catalog("", kind)
+        return self._make(
+            catalog,
+            "",
+            kind,
+            type="file",
+            status="completed",
+            name=name,
+            directory="/",
+            key=self._free_key(catalog, f"/{name}"),
+            size_bytes=content.size_bytes,
+            etag=content.md5,
+            content_type=content_type,
+            content=content,
+        )
+
+    def trash(self, record: Record) -> None:
+        """Drop the content of a file; its record stays until it is removed."""
+        self.catalog(record.application, record.kind).release(record)
+        content, record.content = record.content, None
+        if content is not None:
+            self.contents.drop(content)
+        record.status = "deleting"
+        self._changed(record)
+
     def move(self, record: Record, path: str) -> Record:
         """Move a record; returns the new one. A directory's children follow in a job.
 
@@ -212,7 +242,7 @@ class Library:
         self._last_created = max(self._last_created, timestamp(now))
         record = Record(
             sequence=self._last_sequence,
-            id=self._new_id(now),
+            id=self._new_uuid() if kind == "privasfer" else self._new_id(now),
             application=application,
             kind=kind,
             created=self._last_created,
@@ -227,6 +257,11 @@ class Library:
     def _new_id(self, now: float) -> str:
         middle = self._conditions.chance.getrandbits(40)
         return f"{int(now) & 0xFFFFFFFF:08x}{middle:010x}{self._last_sequence & 0xFFFFFF:06x}"
+
+    def _new_uuid(self) -> str:
+        """Chance may begin anew in every process, the sequence does not."""
+        bits = self._conditions.chance.getrandbits(104) << 24 | self._last_sequence & 0xFFFFFF
+        return str(UUID(int=bits, version=4))
 
     def _free_key(self, catalog: Catalog, key: str) -> str:
         return key if catalog.with_key(key) is None else f"{key}.{self._last_sequence + 1}"

@@ -15,7 +15,7 @@ import msgspec
 from syncd.sandbox.errors import malformed
 from syncd.sandbox.knobs import NameRule
 
-Kind = Literal["files", "privateFiles"]
+Kind = Literal["files", "privateFiles", "privasfer"]
 Status = Literal["pending", "moving", "deleting", "completed"]
 Type = Literal["file", "directory"]
 
@@ -37,6 +37,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True, eq=False, gc=False):
     """A file or directory as the API knows it, and what the sandbox needs to know besides.
+
+    A Privasfer file is directly in the directory `/`, and `deleting` once it is in the trash.
 
     `content` is what the storage holds now; `size_bytes` and `etag` are what the record says, which follows later.
     `awaiting_completion`: an upload has ended and the record does not show it yet.

@@ -24,6 +24,7 @@ from syncd.sandbox.jobs import Jobs
 from syncd.sandbox.knobs import Conditions, Knobs
 from syncd.sandbox.library import Library
 from syncd.sandbox.losant import Losant
+from syncd.sandbox.privasfer import Privasfer
 from syncd.sandbox.records import Encoder, Kind, Record, split_path
 from syncd.sandbox.s3 import Signer
 from syncd.sandbox.storage import Addresses, Storage
@@ -38,7 +39,7 @@ SHUTDOWN_TIMEOUT_S = 0.5
 
 
 class Sandbox:
-    """A server for public and private files over one data directory.
+    """A server for public and private files, and for a Privasfer account, over one data directory.
 
     `data` is made if it is missing and is held alone while the sandbox runs. `applications` are the ids that exist;
     None: any. `public_url` is what addresses handed out begin with, if not the address that is listened on.
@@ -140,7 +141,7 @@ class Sandbox:
     @token.setter
     def token(self, token: str) -> None:
         self._token = token
-        self._losant.token = token
+        self._losant.token = self._privasfer.token = token
 
     def records(self, kind: Kind = "files") -> list[Record]:
         """All records of a kind in the order of their making, lingering ones included."""
@@ -156,7 +157,12 @@ class Sandbox:
         return {record.path: self.content(record) if record.type == "file" else None for record in live}
 
     def plant(self, path: str, content: bytes, *, kind: Kind = "files", application: str = APPLICATION_ID) -> Record:
-        """Put a completed file in place past all checks of its name, as if another client had uploaded it."""
+        """Put a completed file in place past all checks of its name, as if another client had uploaded it.
+
+        Privasfer has no directories: there `path` is the name, and what is planted beside one of that name is another.
+        """
+        if kind == "privasfer":
+            return self._library.keep(kind, path, self._contents.keep_small(content), content_type=None)
         directory, name = split_path(path)
         self._library.make_directories(application, kind, directory)
         record = self._library.plant(application, kind, name=name, directory=directory)
@@ -195,7 +201,8 @@ class Sandbox:
             applications=self._applications,
         )
         storage = Storage(self._library, self._contents, signer, addresses, self._conditions, self.requests)
-        self._sites = {"applications": self._losant, "storage": storage}
+        self._privasfer = Privasfer(self._library, self._conditions, url=self.url, token=self._token)
+        self._sites = {"applications": self._losant, "storage": storage, "api": self._privasfer}
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         segments = request.raw_path.partition("?")[0].split("/")[1:]

@@ -28,13 +28,13 @@ def is_pair(words: Sequence[str]) -> bool:
     return len(words) == 2 and ":" in words[1]
 
 
-def job_specs(words: Sequence[str], loaded: Loaded, options: Options) -> list[JobSpec]:
+def job_specs(words: Sequence[str], loaded: Loaded, options: Options, *, contacting: bool = True) -> list[JobSpec]:
     """The jobs that the words name, all of the configuration if there are none, or the one of a pair.
 
-    Jobs on the same account have the very same RemoteSpec.
+    Jobs on the same account have the very same RemoteSpec. Tokens are found and read only for `contacting`.
     """
     check(loaded)
-    accounts = _Accounts(loaded, options)
+    accounts = _Accounts(loaded, options, contacting=contacting)
     specs = [_pair(words, accounts)] if is_pair(words) else _named(words, loaded, accounts)
     remotes = {spec.remote for spec in specs if spec.remote.kind != "sandbox"}
     if len(remotes) > 1 and (options.token_file or options.api_url):
@@ -52,8 +52,9 @@ def destination(text: str, loaded: Loaded, options: Options) -> tuple[RemoteSpec
 class _Accounts:
     """The remotes that destinations name, each made once: a token file that is a pipe can be read only once."""
 
-    def __init__(self, loaded: Loaded, options: Options) -> None:
+    def __init__(self, loaded: Loaded, options: Options, *, contacting: bool = True) -> None:
         self._loaded = loaded
+        self._contacting = contacting
         self.options = options
         self._made: dict[tuple[str | None, ...], RemoteSpec] = {}
 
@@ -69,9 +70,9 @@ class _Accounts:
 
     def _make(self, parsed: values.Destination) -> RemoteSpec:
         if parsed.remote is not None:
-            return _remote(parsed.remote, self._loaded)
+            return _remote(parsed.remote, self._loaded, contacting=self._contacting)
         assert parsed.kind is not None
-        return _of_url(parsed.kind, parsed.application_id, self.options)
+        return _of_url(parsed.kind, parsed.application_id, self.options, contacting=self._contacting)
 
 
 def check(loaded: Loaded) -> None:
@@ -220,13 +221,13 @@ def _refuse_unsupported(name: str, job: JobSettings) -> None:
             raise ConfigurationError(f"jobs.{name}.{key} = {value!r}: is not supported by this version")
 
 
-def _remote(name: str, loaded: Loaded) -> RemoteSpec:
+def _remote(name: str, loaded: Loaded, *, contacting: bool) -> RemoteSpec:
     """A configured remote, its token found and read once."""
     remote = loaded.settings.remotes.get(name)
     if remote is None:
         raise ConfigurationError(f"{name}: no such remote{_known(name, loaded.settings.remotes)}")
     token = None
-    if _needs_account(remote.kind):
+    if _needs_account(remote.kind) and contacting:
         token = tokens.tokens_of(loaded).get(name)
         if token is None:
             raise ConfigurationError(
@@ -245,14 +246,11 @@ def _remote(name: str, loaded: Loaded) -> RemoteSpec:
     )
 
 
-def _of_url(kind: str, application_id: str | None, options: Options) -> RemoteSpec:
+def _of_url(kind: str, application_id: str | None, options: Options, *, contacting: bool) -> RemoteSpec:
     """The account of a destination URL: everything but its token and address has its default."""
     token, api_url = None, None
     if _needs_account(kind):
-        token = tokens.of_file(Path(options.token_file)) if options.token_file else tokens.from_environment()
-        if token is None:
-            raise ConfigurationError(f"{kind}://{application_id}: has no token: set $SYNCD_TOKEN or give --token-file")
-        token.read()
+        token = _token_of_url(kind, application_id, options) if contacting else None
         api_url = _api_url(options) or API_URLS[kind]
     return RemoteSpec(
         name=kind,
@@ -263,6 +261,14 @@ def _of_url(kind: str, application_id: str | None, options: Options) -> RemoteSp
         requests_per_second=0,
         max_connections=32,
     )
+
+
+def _token_of_url(kind: str, application_id: str | None, options: Options) -> tokens.Token:
+    token = tokens.of_file(Path(options.token_file)) if options.token_file else tokens.from_environment()
+    if token is None:
+        raise ConfigurationError(f"{kind}://{application_id}: has no token: set $SYNCD_TOKEN or give --token-file")
+    token.read()
+    return token
 
 
 def _needs_account(kind: str) -> bool:

@@ -12,6 +12,7 @@ Row = tuple[bytes, int, int, int, int, int, str | None, str, int, str | None]
 _COLUMNS = "SELECT key, kind, size, mtime_ns, ctime_ns, inode, checksum, id, sync, claim FROM baseline"
 SELECT = f"{_COLUMNS} ORDER BY key"
 SELECT_RANGE = f"{_COLUMNS} WHERE key >= ? AND key < ? ORDER BY key"
+SELECT_ONE = f"{_COLUMNS} WHERE key = ?"
 PUT = "INSERT OR REPLACE INTO baseline VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 FORGET = "DELETE FROM baseline WHERE key = ?"
 

@@ -31,6 +31,20 @@ STEPS: tuple[Step, ...] = (
         """,
         "CREATE TABLE memory (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     ),
+    (
+        """
+        CREATE TABLE history (
+            number INTEGER NOT NULL PRIMARY KEY,
+            at_s REAL NOT NULL,
+            action TEXT NOT NULL,
+            key BLOB NOT NULL,
+            source BLOB,
+            size INTEGER NOT NULL,
+            detail TEXT NOT NULL,
+            failed INTEGER NOT NULL
+        )
+        """,
+    ),
 )
 """Step i takes version i to i + 1; an empty database is version 0."""
 

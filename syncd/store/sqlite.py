@@ -15,6 +15,7 @@ import math
 import os
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -24,8 +25,9 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
-from syncd.core.model import BaselineEntry, Kind, SourceIdentity
+from syncd.core.model import BaselineEntry, Event, Kind, SourceIdentity
 from syncd.errors import StateError
+from syncd.store import history
 from syncd.store.faults import DAMAGED, code_of, reported
 from syncd.store.lock import JobLock
 from syncd.store.opening import BUSY_TIMEOUT_S, Opened, open_database
@@ -34,6 +36,9 @@ from syncd.store.schema import STEPS, Step
 from syncd.store.spool import ListingSpool
 
 Answer = TypeVar("Answer")
+
+NOTED_WITHIN_S = 1.0
+"""How long an event waits for a commit that is made anyway."""
 
 
 @dataclass(slots=True)
@@ -103,6 +108,8 @@ class Database:
         self._thread = ThreadPoolExecutor(1, "store")
         self._waiting: list[Request] = []
         self._committing: asyncio.Future[None] | None = None
+        self._events: deque[history.Row] = deque(maxlen=history.KEPT)
+        self._noting: asyncio.TimerHandle | None = None
         self._spools = itertools.count()
         self._closed = False
         self.notices: list[str] = opened.notices
@@ -180,6 +187,11 @@ class Database:
         with suppress(OSError):
             os.utime(self._path)
 
+    def note(self, event: Event) -> None:
+        self._events.append(history.row_of(event))
+        if self._noting is None and not self._closed:
+            self._noting = asyncio.get_running_loop().call_later(NOTED_WITHIN_S, self._commit_waiting)
+
     def spool(self) -> ListingSpool:
         return ListingSpool(self._path.with_name(f"{self._path.name}.spool-{next(self._spools)}"))
 
@@ -200,10 +212,15 @@ class Database:
     def _commit_waiting(self) -> None:
         """Begin a commit of all that waits, unless one is under way. Callbacks, not a task: whoever stops the loop
         cancels tasks, and a commit's waiters would never hear of it."""
-        if self._committing is not None or not self._waiting:
+        if self._committing is not None or not (self._waiting or self._events):
             return
+        if self._noting is not None:
+            self._noting.cancel()
+            self._noting = None
         group, self._waiting = self._waiting, []
-        self._committing = self._begin(partial(self._commit, group))
+        events = list(self._events)
+        self._events.clear()
+        self._committing = self._begin(partial(self._commit, group, events))
         self._committing.add_done_callback(partial(self._committed, group))
 
     def _committed(self, group: list[Request], commit: asyncio.Future[None]) -> None:
@@ -218,13 +235,15 @@ class Database:
                 request.done.set_exception(error)
         self._commit_waiting()
 
-    def _commit(self, group: list[Request], connection: sqlite3.Connection) -> None:
+    def _commit(self, group: list[Request], events: list[history.Row], connection: sqlite3.Connection) -> None:
         self._unseal()
         connection.execute("BEGIN IMMEDIATE")
         try:
             for request in group:
                 connection.executemany(FORGET, request.forgotten)
                 connection.executemany(PUT, request.rows)
+            if events:
+                history.add(connection, events)
             connection.execute("COMMIT")
         except sqlite3.Error:
             if connection.in_transaction:

@@ -51,6 +51,7 @@ class ControlServer:
             "rescan": self._rescan,
             "pause": self._pause,
             "resume": self._resume,
+            "why": self._why,
         }
 
     async def __aenter__(self) -> Self:
@@ -154,6 +155,12 @@ class ControlServer:
         job = _job(request)
         self._daemon.resume(job)
         return {"exit": 0, "text": f"{job or 'all jobs'}: resumed"}
+
+    def _why(self, request: Mapping[str, Any]) -> Answer:
+        job, path = _job(request), request.get("path")
+        if job is None or not isinstance(path, str):
+            raise _BadRequest("why needs the name of a job and a path")
+        return {"exit": 0, "path": wire.path_data(self._daemon.why(job, path))}
 
 
 _WAITED = {

@@ -2,8 +2,9 @@
 
 Used by `control` (the daemon's end) and `cli.control` (the other).
 
-A request is `{"command": NAME, ...}` with `"job"` (rescan, pause, resume: absent for all; approve) or `"jobs"` (wait).
-The answer is `{"exit": CODE}` with `"text"` (a sentence) or `"status"` (the object of `overview.status_data`).
+A request is `{"command": NAME, ...}` with `"job"` (rescan, pause, resume: absent for all; approve) or `"jobs"` (wait),
+or with `"job"` and `"path"` (why). The answer is `{"exit": CODE}` with `"text"` (a sentence), `"status"` (the object of
+`overview.status_data`) or `"path"` (that of `path_data`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from syncd.core.model import JobState, PathStatus
 
 SOCKET_NAME = "control.sock"
 REQUEST_LIMIT_BYTES = 64 * 1024
@@ -35,6 +39,15 @@ def address(state_dir: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{descriptor}/{SOCKET_NAME}"
     finally:
         os.close(descriptor)
+
+
+def path_data(status: PathStatus) -> dict[str, Any]:
+    """The answer to why; `path_status` makes it one again."""
+    return {**asdict(status), "state": status.state.value}
+
+
+def path_status(data: Mapping[str, Any]) -> PathStatus:
+    return PathStatus(**{**data, "state": JobState(data["state"])})
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -12,7 +11,7 @@ from syncd.sandbox import Kind
 from tests.remote_support import World, world
 
 
-@pytest.fixture(params=get_args(Kind))
+@pytest.fixture(params=["files", "privateFiles"])
 def library(request: pytest.FixtureRequest) -> Kind:
     """Which API: Losant's public files or its private ones."""
     kind: Kind = request.param

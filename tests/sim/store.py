@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from syncd.core.model import BaselineEntry, Kind, RemoteEntry, SourceIdentity
+from syncd.core.model import BaselineEntry, Event, Kind, RemoteEntry, SourceIdentity
 from tests.sim.chaos import Chaos
 from tests.sim.loop import Clock
 
@@ -110,6 +110,9 @@ class MemoryStore:
     def beat(self) -> None:
         if not self._chaos.dead:
             self._written_s = self._chaos.clock.now_s
+
+    def note(self, event: Event) -> None:
+        """History is for people: nothing is decided on it."""
 
     def spool(self) -> MemorySpool:
         spool = MemorySpool(self._chaos)

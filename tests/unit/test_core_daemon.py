@@ -203,12 +203,32 @@ class TestLot:
         assert self.due(lot, QUIET_S + 0.1) is None
         assert self.due(lot, QUIET_S + AGAIN_S) is not None
 
+    def test_it_tells_of_a_path_whether_it_is_collected_or_held(self) -> None:
+        lot = Lot()
+        lot.noticed([Withheld(b"a", 1, None)], since_s=0.0, now_s=0.0)
+        assert (lot.collects(b"a"), lot.holds(b"a"), lot.collects(b"b")) == (True, False, False)
+        lot.hold([b"a"], "too many")
+        assert (lot.collects(b"a"), lot.holds(b"a")) == (False, True)
+
 
 def problem(path: str = "d/f") -> Problem:
     return Problem(path, "create", "403")
 
 
 class TestQueue:
+    def test_it_tells_when_a_directory_is_looked_at_and_what_is_parked(self) -> None:
+        queue = WorkQueue()
+        assert queue.due_s("d") is None
+        queue.look_at(["d"], since_s=0.0, due_s=5.0)
+        assert queue.due_s("d") == 5.0
+        queue.look_everywhere(since_s=0.0, due_s=3.0)
+        assert (queue.due_s("d"), queue.due_s("e")) == (3.0, 3.0)
+        queue.park(Problem("d/f", "create", "no"), now_s=0.0, entry=None, chance=0.0)
+        parked = queue.parked_at("d/f")
+        assert parked is not None
+        assert parked.tries == 1
+        assert queue.parked_at("d") is None
+
     def test_a_directory_is_one_entry_with_the_earliest_times(self) -> None:
         queue = WorkQueue()
         queue.look_at(["d"], since_s=1.0, due_s=1.5)

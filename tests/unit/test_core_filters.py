@@ -126,3 +126,38 @@ def test_a_pattern_that_could_not_be_meant_is_named(pattern: str) -> None:
 
 def test_an_ignore_file_may_have_comments_blank_lines_and_a_byte_order_mark() -> None:
     assert ignore_lines("\ufeff*.tmp\r\n\n# all of it\n\\#x\n  \n/y ") == ["*.tmp", "\\#x", "/y "]
+
+
+class TestReasons:
+    FILTER = Filter(["docs/", "*.md", "!secret.md"], ["*.tmp", "build/", "!keep.tmp"])
+
+    @pytest.mark.parametrize(
+        ("path", "reason"),
+        [
+            ("docs/a", None),
+            ("docs/keep.tmp", None),
+            ("docs/a.tmp", ("*.tmp", "docs/a.tmp")),
+            ("docs/build/deep/a", ("build/", "docs/build")),
+            ("other/a", (None, "other/a")),
+            ("secret.md", (None, "secret.md")),
+        ],
+    )
+    def test_a_reason_names_what_decided(self, path: str, reason: tuple[str | None, str] | None) -> None:
+        assert self.FILTER.reason(path, directory=False) == reason
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        include=st.lists(signed_patterns, max_size=3),
+        exclude=st.lists(signed_patterns, max_size=3),
+        path=st.sampled_from(FILES),
+    )
+    def test_there_is_one_just_where_a_path_is_left_out(
+        self, include: list[str], exclude: list[str], path: str
+    ) -> None:
+        try:
+            rules = Filter(include, exclude)
+        except ConfigurationError:
+            return
+        reason = rules.reason(path, directory=False)
+        assert (reason is None) == rules.wants(path, directory=False)
+        assert reason is None or (reason.pattern is not None) == rules.excludes(path, directory=False)

@@ -1,0 +1,36 @@
+"""What jobs did and what is known of a path, read from their state and source; nothing is contacted or locked.
+
+Called by `cli`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from syncd.app.places import state_path, tree_of
+from syncd.core.model import BaselineEntry, Event, LocalEntry
+from syncd.settings import JobSpec
+from syncd.store.history import Past
+
+
+class Found(NamedTuple):
+    """`rule`: which filter leaves the path out, if one does. `events`: the latest of the path, oldest first."""
+
+    rule: str | None
+    local: LocalEntry | None
+    base: BaselineEntry | None
+    events: list[Event]
+
+
+def history(specs: Sequence[JobSpec], *, state_dir: Path, most: int) -> list[tuple[str, list[Event]]]:
+    """The latest events of each job. Raises StateError."""
+    return [(spec.name, Past(state_path(spec, state_dir)).events(most=most)) for spec in specs]
+
+
+def find(spec: JobSpec, path: str, *, state_dir: Path, most: int) -> Found:
+    """What is known of a path of the job. Raises SourceMissing, StateError."""
+    local, rule = tree_of(spec, state_dir).find(path)
+    past = Past(state_path(spec, state_dir))
+    return Found(rule, local, past.baseline(path), past.events(most=most, at=path))
