@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from syncd.core.diff import Difference, has_known_content
 from syncd.core.model import BaselineEntry, DeleteMode, Kind, RemoteEntry, Status, Sync
+from syncd.core.paths import is_nowhere
 
 
 def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
@@ -44,7 +45,10 @@ def _is_known_directory(remote: RemoteEntry, base: BaselineEntry | None) -> bool
 
 
 def may_go(remote: RemoteEntry, base: BaselineEntry | None, mode: DeleteMode) -> bool:
-    """Whether the mode lets a record go: in `tracked`, only what this job put or adopted there, unchanged."""
+    """Whether the mode lets a record go: in `tracked`, only what this job put or adopted there, unchanged. One of which
+    it is not known where it is stays in every mode."""
+    if is_nowhere(remote.key):
+        return False
     if mode is not DeleteMode.TRACKED:
         return mode is DeleteMode.MIRROR
     return is_own_directory(remote, base) if remote.kind == Kind.DIRECTORY else not is_drifted(remote, base)

@@ -6,7 +6,7 @@ Called by `reconcile`. The local tree is walked while the listing comes in; noth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -115,8 +115,18 @@ async def look_again(job: Job, found: list[Difference]) -> tuple[list[Difference
             found[index] = difference._replace(remote=entry)
 
     await each(missing, look, at_once=job.workers)
+    found = _without_misplaced(found, {one.remote.id for index in missing if (one := found[index]).remote is not None})
     unsure = _unsure(job, found)
     return _decidable(found, unsure) if unsure else found, unsure
+
+
+def _without_misplaced(found: list[Difference], ids: Collection[str]) -> list[Difference]:
+    """Without those records that a listing shows at another path than where they were just seen to be (`ids`)."""
+
+    def is_in_place(one: Difference) -> bool:
+        return one.remote is None or one.remote.id not in ids or (one.base is not None and one.base.id == one.remote.id)
+
+    return [one for one in found if is_in_place(one)] if ids else found
 
 
 def _is_missing(difference: Difference) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from syncd.core.diff import Census, Difference, LocalChange, differences, local_changes, remote_changes
 from syncd.core.model import BaselineEntry, DeleteMode, Kind, LocalEntry, RemoteEntry, SourceIdentity, Status, Sync
-from syncd.core.paths import SEPARATOR, ancestors_of, is_below, key_of, name_of, parent_of, path_of
+from syncd.core.paths import SEPARATOR, ancestors_of, is_below, is_nowhere, key_of, parent_of, path_of
 from syncd.engine.fresh import Collector
 from syncd.engine.job import Job
 from syncd.engine.observe import View, each, look_again
@@ -182,7 +182,7 @@ def _unknown_directories(job: Job, parts: Sequence[Part], entries: Iterable[Remo
     seen: set[bytes] = set()
     for entry in entries:
         key = entry.key
-        if entry.kind != Kind.DIRECTORY or entry.status == Status.LEAVING or key in seen or name_of(key)[:1] == b"\xff":
+        if entry.kind != Kind.DIRECTORY or entry.status == Status.LEAVING or key in seen or is_nowhere(key):
             continue
         row, change = rows.get(key), changed.get(key)
         is_known = row is not None and row.kind == Kind.DIRECTORY and change is None

@@ -299,3 +299,11 @@ def test_of_a_link_only_what_an_upload_left_unfinished_is_removed() -> None:
         assert views.operations() == []
     views = Views().strange("whole", Kind.SYMLINK).record("whole").row("whole")
     assert views.operations() == []
+
+
+def test_a_record_that_no_path_can_stand_for_is_never_deleted() -> None:
+    views = Views(delete=DeleteMode.MIRROR)
+    views.known_directory("d", local=False).record("d/\udcff0123").record("e")
+    plan = views.plan()
+    assert said(plan) == ["delete e"]
+    assert plan.extra == 1
