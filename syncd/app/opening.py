@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from syncd.app.places import state_path, tree_of
+from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.classify import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.slots import Slots
@@ -49,7 +50,14 @@ async def open_job(
     stack.push_async_callback(store.aclose)
     for notice in store.notices:
         telemetry.warning(notice)
-    remote = await remotes.at(spec.remote, spec.directory, traffic=traffic, sleep=slots.sleep, sent=telemetry.sent)
+    remote = await remotes.at(
+        spec.remote,
+        spec.directory,
+        traffic=traffic,
+        sleep=slots.sleep,
+        sent=telemetry.sent,
+        bandwidth=spec.bandwidth,
+    )
     policy = Policy(
         delete=spec.delete,
         max_delete=spec.max_delete,
@@ -57,6 +65,7 @@ async def open_job(
         capabilities=remote.capabilities,
         content_type=content_type_of,
         filter=tree,
+        order=spec.order,
     )
     return Job(
         name=spec.name,
@@ -100,6 +109,7 @@ class Remotes:
         traffic: Traffic,
         sleep: Callable[[float], Awaitable[None]],
         sent: Callable[[int], None] = lambda _: None,
+        bandwidth: Timetable = UNLIMITED,
     ) -> Losant:
         """A directory of the remote, with connections and limits shared by all who ask for the same remote."""
         async with self._opening:
@@ -112,6 +122,7 @@ class Remotes:
             traffic=traffic,
             sleep=sleep,
             sent=sent,
+            bandwidth=bandwidth,
         )
 
     async def _open(self, spec: RemoteSpec) -> tuple[Account, str]:

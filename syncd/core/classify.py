@@ -19,6 +19,7 @@ from syncd.core.model import (
     Kind,
     LocalEntry,
     MaxDelete,
+    Order,
     Problem,
     RemoteEntry,
     Skip,
@@ -57,6 +58,7 @@ class Policy:
     capabilities: Capabilities
     content_type: Callable[[str], str]
     filter: Filter
+    order: Order = Order.SMALL_FIRST
 
     @property
     def moves(self) -> bool:

@@ -108,6 +108,13 @@ class DeleteMode(Enum):
     MIRROR = "mirror"
 
 
+class Order(Enum):
+    """Which of a plan's uploads go first."""
+
+    SMALL_FIRST = "small-first"
+    NEWEST_FIRST = "newest-first"
+
+
 @dataclass(frozen=True, slots=True)
 class MaxDelete:
     """How many deletions are done without asking: a count, or a percentage of the files known on the destination."""

@@ -6,11 +6,11 @@ plan was executed gives an empty one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from syncd.core.classify import Facts, Policy, Removal, classify, left_out, must_be_compared, occupied_parents
+from syncd.core.classify import Facts, Policy, Removal, Upload, classify, left_out, must_be_compared, occupied_parents
 from syncd.core.diff import Difference
 from syncd.core.guard import Guard
 from syncd.core.model import (
@@ -24,6 +24,7 @@ from syncd.core.model import (
     MakeDirectory,
     Move,
     Operation,
+    Order,
     Problem,
     Replace,
     Skip,
@@ -34,6 +35,12 @@ from syncd.core.paths import ancestors_of, is_below, path_of, slice_below
 from syncd.core.renames import DirectoryMove, Moves, find_moves
 
 TAKEN = "something that this job may not delete is in its place on the destination"
+
+
+_TURN: Mapping[Order, Callable[[tuple[bytes, Upload]], int]] = {
+    Order.SMALL_FIRST: lambda upload: upload[1].local.size,
+    Order.NEWEST_FIRST: lambda upload: -upload[1].local.mtime_ns,
+}
 
 
 class Withheld(NamedTuple):
@@ -246,7 +253,8 @@ class _Draft:
         return policy.empty_directories and policy.filter.wants(path_of(key), directory=True)
 
     def _uploads(self) -> Iterable[Create | Replace]:
-        for key, (local, remote, base, reason) in self.findings.uploads.items():
+        uploads = sorted(self.findings.uploads.items(), key=_TURN[self.facts.policy.order])
+        for key, (local, remote, base, reason) in uploads:
             if remote is None or remote.kind == Kind.DIRECTORY:
                 begun = base is not None and base.sync == Sync.CLAIMED
                 yield Create(path_of(key), reason, local, begun)

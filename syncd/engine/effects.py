@@ -1,4 +1,4 @@
-"""One operation each: intent recorded, effect, outcome recorded.
+"""One operation each: intent recorded, effect, outcome recorded. Only the effect takes a slot.
 
 Called by `execute`, which bounds and orders them and turns what they raise into outcomes.
 """
@@ -39,8 +39,9 @@ class Effects:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
         claim = claimed(key, content.checksum, size_bytes=size)
-        begun_s_ago = self._job.asked_s_ago(key) if operation.begun else None
-        async with self._intending([claim], parents):
+        before = [claim] if operation.begun else []
+        async with self._intending([claim], parents, before=before):
+            begun_s_ago = self._job.asked_s_ago(key) if operation.begun else None
             record = await self._job.remote.create(operation.path, content, begun_s_ago=begun_s_ago)
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
@@ -51,8 +52,9 @@ class Effects:
         key, size = operation.local.key, content.entry.size
         remote = operation.remote
         base = proven(operation.base, remote)
-        await self._ledger.claim([claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)])
-        record = await self._job.remote.replace(remote, operation.path, content)
+        claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)
+        async with self._claiming([claim], before=[operation.base] if operation.base else []):
+            record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
         await self.confirmation.expect(row, record, before=remote.checksum)
         self._report.replaced += 1
@@ -87,27 +89,49 @@ class Effects:
         self._report.moved += operation.files
 
     @asynccontextmanager
-    async def _intending(self, rows: Sequence[BaselineEntry], parents: Sequence[MakeDirectory]) -> AsyncIterator[None]:
+    async def _intending(
+        self,
+        rows: Sequence[BaselineEntry],
+        parents: Sequence[MakeDirectory],
+        *,
+        before: Sequence[BaselineEntry] = (),
+    ) -> AsyncIterator[None]:
         """Claim what is about to be made, and let go of it where the answer says that nothing was made at those paths:
         what is there then is somebody else's. What came to be under another name had its parents made all the same."""
         above = [made(key_of(one.path)) for one in parents]
         everything = [*rows, *above]
-        await self._ledger.claim(everything)
-        self._asked(everything)
+        maybe_made = [row for row in above if self._job.unlisted_for_s(row.key) > 0]
         try:
-            yield
+            async with self._claiming(everything, before=[*before, *maybe_made]), self._asking(everything):
+                yield
         except (AlreadyExists, NotFound, NotMade, RenamedByRemote) as error:
             unmade = rows if isinstance(error, RenamedByRemote) else everything
             await self._ledger.record([], [row.key for row in unmade])
             raise
-        finally:
-            self._asked(everything)
 
-    def _asked(self, rows: Sequence[BaselineEntry]) -> None:
-        """A missing directory may be made on the way also where it was taken for one that is there."""
-        now_s = asyncio.get_running_loop().time()
+    @asynccontextmanager
+    async def _asking(self, rows: Sequence[BaselineEntry]) -> AsyncIterator[None]:
+        """A directory may be made on the way also where it was taken for one that is there."""
         keys = {one for row in rows for one in (row.key, *ancestors_of(row.key))}
-        self._job.claims.asked(keys, now_s=now_s)
+        try:
+            yield
+        finally:
+            self._job.claims.asked(keys, now_s=asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def _claiming(self, rows: Sequence[BaselineEntry], *, before: Sequence[BaselineEntry]) -> AsyncIterator[None]:
+        """Claim, then wait for a slot. A claim whose turn never came gives way to what was known `before`: there is
+        nothing for the next run to look up."""
+        begun = False
+        try:
+            await self._ledger.claim(rows)
+            async with self._job.turn():
+                begun = True
+                yield
+        finally:
+            if not begun:
+                known = {row.key for row in before}
+                await self._ledger.record(before, [row.key for row in rows if row.key not in known])
 
     def _rekeyed(self, old: bytes, new: bytes) -> tuple[list[BaselineEntry], list[bytes]]:
         with self._job.store.rows() as rows:

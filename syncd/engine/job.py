@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from syncd.core.classify import Policy
 from syncd.engine.claims import BEAT_S, Claims
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
+
+
+class Stopped(Exception):
+    """The order to stop came first: what was to be done is not begun."""
 
 
 class Stop:
@@ -57,3 +63,15 @@ class Job:
         """How long ago at most something was asked for at this path, by this run or the one before."""
         age_s = self.claims.age_s(key, now_s=asyncio.get_running_loop().time())
         return max(self.store.memory.idle_s - BEAT_S, 0.0) if age_s is None else age_s
+
+    def unlisted_for_s(self, key: bytes) -> float:
+        """For how long what is at this path may still be missing from listings; not more than 0: it is not there."""
+        return self.remote.capabilities.listing_lag_s - self.asked_s_ago(key)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """A slot. Raises Stopped if the order to stop came while it was waited for."""
+        async with self.slots:
+            if self.stop.requested:
+                raise Stopped
+            yield

@@ -16,6 +16,7 @@ from syncd.remotes.guard import StorageGuard
 from syncd.remotes.http import Answer, Refused, Request
 from syncd.remotes.multipart import Form, Meter, StreamedForm
 from syncd.remotes.records import Record, Upload, decode_record, md5_of
+from syncd.remotes.throttle import Throttle
 from syncd.remotes.transport import Retrying
 from syncd.remotes.waits import Waits
 
@@ -44,12 +45,14 @@ class Uploader:
         guard: StorageGuard,
         waits: Waits,
         sent: Callable[[int], None],
+        throttle: Throttle,
         look: Callable[[str], Awaitable[Record | None]],
     ) -> None:
         self._transport = transport
         self._guard = guard
         self._waits = waits
         self._sent = sent
+        self._throttle = throttle
         self._look = look
 
     async def fill(
@@ -65,6 +68,8 @@ class Uploader:
         meter = Meter(self._sent)
         while True:
             meter.begin_again()
+            if content.data is not None and len(content.data) <= WHOLE_BYTES:
+                await self._throttle.grant(len(content.data))
             try:
                 answer = await self._transport.send(self._request(ticket, content, name=name, meter=meter))
             except Refused as refusal:
@@ -87,11 +92,17 @@ class Uploader:
             url = self._guard.check(ticket.upload.url)
             fields = {key: value for key, value in ticket.upload.fields.items() if key != "bucket"}
             form = Form(fields=fields, part="file", filename=name, content=content)
-            return Request("upload", "POST", url, _as_is, _body(form, meter), _headers(form), foreign=True)
+            return Request("upload", "POST", url, _as_is, self._body(form, meter), _headers(form), foreign=True)
         if ticket.direct is None:
             raise Rejected("the remote gave nowhere to upload to")
         form = Form(fields={}, part="privateFile", filename=name, content=content)
-        return Request("upload", "POST", ticket.direct, _record, _body(form, meter), _headers(form))
+        return Request("upload", "POST", ticket.direct, _record, self._body(form, meter), _headers(form))
+
+    def _body(self, form: Form, meter: Meter) -> bytes | StreamedForm:
+        data = form.content.data
+        if data is None or len(data) > WHOLE_BYTES:
+            return StreamedForm(form, meter, self._throttle)
+        return form.whole(data)
 
     async def _held(self, record_id: str, answer: Answer | Record, checksum: str | None) -> bool | None:
         """Whether the record is completed with the content, False if only the content is known to be there, None if
@@ -108,11 +119,6 @@ class Uploader:
             return True if record is not None and _proves(record, checksum) else None
 
         return await self._waits.appearance(look)
-
-
-def _body(form: Form, meter: Meter) -> bytes | StreamedForm:
-    data = form.content.data
-    return StreamedForm(form, meter) if data is None or len(data) > WHOLE_BYTES else form.whole(data)
 
 
 def _proves(record: Record, checksum: str | None) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncd.core.model import DeleteMode, MaxDelete
+from syncd.core.bandwidth import Timetable
+from syncd.core.model import DeleteMode, MaxDelete, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class JobSpec:
     settle_max_s: float
     rescan_s: float
     flush: bool
+    bandwidth: Timetable
+    order: Order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

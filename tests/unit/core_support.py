@@ -20,6 +20,7 @@ from syncd.core.model import (
     Kind,
     LocalEntry,
     MaxDelete,
+    Order,
     RemoteEntry,
     Status,
     Sync,
@@ -55,6 +56,7 @@ class Views:
     rules: Filter = field(default_factory=Filter)
     capabilities: Capabilities = ALL
     empty_directories: bool = True
+    order: Order = Order.SMALL_FIRST
     max_delete: MaxDelete = NO_GUARD
     unreadable: set[str] = field(default_factory=set)
     read: list[str] = field(default_factory=list)
@@ -130,6 +132,7 @@ class Views:
             capabilities=self.capabilities,
             content_type=content_type,
             filter=self.rules,
+            order=self.order,
         )
 
     def differences(self) -> tuple[list[Difference], Census]:

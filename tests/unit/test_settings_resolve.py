@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from syncd.core.model import DeleteMode, MaxDelete
+from syncd.core.bandwidth import Timetable
+from syncd.core.model import DeleteMode, MaxDelete, Order
 from syncd.errors import ConfigurationError
 from syncd.settings import JobSpec, Options, RemoteSpec, destination, job_specs, load
 from syncd.settings.resolve import check
@@ -93,6 +94,8 @@ class TestJobs:
             settle_max_s=300.0,
             rescan_s=3600.0,
             flush=False,
+            bandwidth=Timetable(),
+            order=Order.SMALL_FIRST,
         )
 
     def test_a_source_is_relative_to_its_file_and_keeps_its_symlinks(
@@ -265,7 +268,7 @@ class TestWhatContradicts:
 
     @pytest.mark.parametrize(
         "line",
-        ['trash = "/.trash"', 'bandwidth = "1MiB/s"', 'on_drift = "keep"', 'order = "newest-first"'],
+        ['trash = "/.trash"', 'on_drift = "keep"'],
     )
     def test_what_is_not_built_is_refused_at_a_run_and_not_before(
         self, write: Write, line: str, monkeypatch: pytest.MonkeyPatch
