@@ -17,7 +17,7 @@ from typing import Self
 
 from syncd.app.places import state_path, tree_of
 from syncd.core.bandwidth import UNLIMITED, Timetable
-from syncd.core.classify import Policy
+from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.slots import Slots
 from syncd.errors import ConfigurationError, JobLocked
@@ -65,6 +65,7 @@ async def open_job(
         capabilities=remote.capabilities,
         content_type=content_type_of,
         filter=tree,
+        on_drift=spec.on_drift,
         order=spec.order,
     )
     return Job(

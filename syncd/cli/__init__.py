@@ -32,6 +32,11 @@ Exit codes: 0 all is on the destination, 1 some files failed, 2 usage or
 configuration, 3 deletions held, 4 credentials refused, 5 remote unreachable,
 6 already running, 7 source missing or foreign, 130/143 interrupted."""
 
+_KNOBS_HELP = (
+    "How the server is slow, strict or broken: latency=0.02 (seconds from a request's arrival to its answer), "
+    "completion_delay=2, fault=create:status=503:p=0.1, and more; repeatable."
+)
+
 
 def main() -> NoReturn:
     """The `syncd` script: runs the command line and exits with its code."""
@@ -195,7 +200,7 @@ COMMANDS = {
                 show_default=True,
             ),
             click.Option(["--data"], type=arguments.FILE, metavar="DIR", help="Where its files are kept."),
-            click.Option(["--knob"], multiple=True, metavar="NAME=VALUE", help="A fault; repeatable."),
+            click.Option(["--knob"], multiple=True, metavar="NAME=VALUE", help=_KNOBS_HELP),
             *arguments.COMMON,
         ],
     ),

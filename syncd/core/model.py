@@ -108,6 +108,15 @@ class DeleteMode(Enum):
     MIRROR = "mirror"
 
 
+class OnDrift(Enum):
+    """What becomes of a remote file that somebody else changed, deleted or added."""
+
+    OVERWRITE = "overwrite"
+    KEEP = "keep"
+    COPY = "copy"
+    """Theirs is moved aside before ours takes its place."""
+
+
 class Order(Enum):
     """Which of a plan's uploads go first."""
 
@@ -167,11 +176,14 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
+    """`aside`: the path that what is there is moved to before, "" where it is overwritten."""
+
     path: str
     reason: str
     local: LocalEntry
     remote: RemoteEntry
     base: BaselineEntry | None
+    aside: str = ""
 
     name = "replace"
 

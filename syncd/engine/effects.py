@@ -48,6 +48,9 @@ class Effects:
         self._report.bytes_uploaded += content.entry.size
 
     async def replace(self, operation: Replace) -> None:
+        if operation.aside:
+            await self._replace_aside(operation)
+            return
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
         remote = operation.remote
@@ -57,6 +60,19 @@ class Effects:
             record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
         await self.confirmation.expect(row, record, before=remote.checksum)
+        self._report.replaced += 1
+        self._report.bytes_uploaded += content.entry.size
+
+    async def _replace_aside(self, operation: Replace) -> None:
+        """Theirs is moved aside, then ours is created: whatever happens between, theirs is kept. The row tells that
+        something was there until the claim on ours takes its place."""
+        content = await self._job.tree.read(operation.local)
+        key, size = operation.local.key, content.entry.size
+        async with self._job.turn():
+            await self._job.remote.move(operation.remote, operation.aside)
+        async with self._intending([claimed(key, content.checksum, size_bytes=size)], ()):
+            record = await self._job.remote.create(operation.path, content)
+        await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from syncd.core.classify import Policy
+from syncd.core.policy import Policy
 from syncd.engine.claims import BEAT_S, Claims
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
@@ -57,6 +58,8 @@ class Job:
     trust_stat: bool = True
     """Whether an unchanged stat means unchanged content (not with --checksum)."""
     accept_source: bool = False
+    wall_s: Callable[[], float] = time.time
+    """The Unix time, for names."""
     claims: Claims = field(default_factory=Claims)
 
     def asked_s_ago(self, key: bytes) -> float:

@@ -9,7 +9,6 @@ that one run looks at one directory by one set of rules. Never writes, never fol
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,6 +19,7 @@ from syncd.core.model import Fingerprint, Kind, LocalEntry, SourceIdentity
 from syncd.core.paths import is_below, key_of
 from syncd.errors import ConfigurationError, SourceMissing
 from syncd.local.content import FileContent, Place, read_file
+from syncd.local.reader import Reader
 from syncd.local.walk import Identity, Walk, identity_of, is_inside, source_missing
 
 IGNORE_FILE = ".syncdignore"
@@ -45,6 +45,7 @@ class Tree:
         self._follow = follow_symlinks
         self._configured = self._rules = Filter(self._include, self._exclude)
         self._scanned: Identity | None = None
+        self._reader = Reader[tuple[Place, LocalEntry], FileContent](lambda asked: read_file(*asked))
         self._pin()
 
     def identity(self) -> SourceIdentity:
@@ -142,7 +143,7 @@ class Tree:
 
     async def read(self, entry: LocalEntry) -> FileContent:
         """What is at the entry's path now, which may be newer than the entry: `Content.entry` says what was read."""
-        return await asyncio.get_running_loop().run_in_executor(None, read_file, self._place, entry)
+        return await self._reader.read((self._place, entry))
 
     def _walk(self) -> Walk:
         root = self._place.root

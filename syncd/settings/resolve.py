@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from syncd.core.model import DeleteMode, Order
+from syncd.core.model import DeleteMode, OnDrift, Order
 from syncd.errors import ConfigurationError
 from syncd.settings import tokens, values
 from syncd.settings.complaints import did_you_mean, option_complaint
@@ -205,6 +205,7 @@ def _spec(
         settle_max_s=values.parse_duration(job.settle_max),
         rescan_s=values.parse_duration(job.rescan),
         flush=job.on_stop == "flush",
+        on_drift=OnDrift(job.on_drift),
         bandwidth=values.parse_bandwidth(job.bandwidth),
         order=Order(job.order),
     )
@@ -214,7 +215,6 @@ def _refuse_unsupported(name: str, job: JobSettings) -> None:
     """What is understood but not built must not be ignored in silence."""
     wanted = {
         "trash": job.trash,
-        "on_drift": job.on_drift if job.on_drift != "overwrite" else "",
     }
     for key, value in wanted.items():
         if value:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncd.core.bandwidth import Timetable
-from syncd.core.model import DeleteMode, MaxDelete, Order
+from syncd.core.model import DeleteMode, MaxDelete, OnDrift, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class JobSpec:
     settle_max_s: float
     rescan_s: float
     flush: bool
+    on_drift: OnDrift
     bandwidth: Timetable
     order: Order
 

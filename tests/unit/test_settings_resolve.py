@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from syncd.core.bandwidth import Timetable
-from syncd.core.model import DeleteMode, MaxDelete, Order
+from syncd.core.model import DeleteMode, MaxDelete, OnDrift, Order
 from syncd.errors import ConfigurationError
 from syncd.settings import JobSpec, Options, RemoteSpec, destination, job_specs, load
 from syncd.settings.resolve import check
@@ -70,6 +70,7 @@ class TestJobs:
     def test_come_to_their_specs(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNCD_TOKEN", "t0")
         more = 'include = ["*.a"]\nsymlinks = "follow"\nempty_directories = false\ndrain = "2m"\nmax_delete = 9\n'
+        more += 'on_drift = "keep"\n'
         (spec,) = specs(write(MINIMAL + more, checksum=True, accept_source=True, delete="never"))
         remote = spec.remote
         assert (remote.name, remote.kind, remote.application_id) == ("prod", "losant", APP)
@@ -94,6 +95,7 @@ class TestJobs:
             settle_max_s=300.0,
             rescan_s=3600.0,
             flush=False,
+            on_drift=OnDrift.KEEP,
             bandwidth=Timetable(),
             order=Order.SMALL_FIRST,
         )
@@ -268,7 +270,7 @@ class TestWhatContradicts:
 
     @pytest.mark.parametrize(
         "line",
-        ['trash = "/.trash"', 'on_drift = "keep"'],
+        ['trash = "/.trash"'],
     )
     def test_what_is_not_built_is_refused_at_a_run_and_not_before(
         self, write: Write, line: str, monkeypatch: pytest.MonkeyPatch

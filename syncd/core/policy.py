@@ -1,0 +1,43 @@
+"""What a job and its remote allow: what every decision is asked beside what there is.
+
+Made by `app` from the configuration and the remote's capabilities, read by everything in `core` that decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from syncd.core.model import Capabilities, DeleteMode, MaxDelete, OnDrift, Order
+
+
+class Filter(Protocol):
+    def wants(self, path: str, *, directory: bool) -> bool:
+        """Whether the path is in: included, or nothing need be, and not excluded."""
+        ...
+
+    def excludes(self, path: str, *, directory: bool) -> bool:
+        """Whether an exclude pattern matches the path or a directory above it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    delete: DeleteMode
+    max_delete: MaxDelete
+    empty_directories: bool
+    capabilities: Capabilities
+    content_type: Callable[[str], str]
+    filter: Filter
+    order: Order = Order.SMALL_FIRST
+    on_drift: OnDrift = OnDrift.OVERWRITE
+
+    @property
+    def moves(self) -> bool:
+        return self.delete is not DeleteMode.NEVER and self.capabilities.move
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether all that the source lacks goes, whoever's it is."""
+        return self.delete is DeleteMode.MIRROR and self.on_drift is OnDrift.OVERWRITE
