@@ -24,6 +24,7 @@ from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger, arriving, claimed, made, proven, uploaded
 from syncd.errors import AlreadyExists, NotFound, NotMade, RenamedByRemote
+from syncd.ports import Content
 
 
 class Effects:
@@ -36,8 +37,8 @@ class Effects:
         self.confirmation = confirmation
 
     async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         claim = claimed(key, content.checksum, size_bytes=size)
         before = [claim] if operation.begun else []
         async with self._intending([claim], parents, before=before):
@@ -51,8 +52,8 @@ class Effects:
         if operation.aside:
             await self._replace_aside(operation)
             return
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         remote = operation.remote
         base = proven(operation.base, remote)
         claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)
@@ -66,8 +67,8 @@ class Effects:
     async def _replace_aside(self, operation: Replace) -> None:
         """Theirs is moved aside, then ours is created: whatever happens between, theirs is kept. The row tells that
         something was there until the claim on ours takes its place."""
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         async with self._job.turn():
             await self._job.remote.move(operation.remote, operation.aside)
         async with self._intending([claimed(key, content.checksum, size_bytes=size)], ()):
@@ -75,6 +76,10 @@ class Effects:
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
+
+    async def _read(self, operation: Create | Replace) -> Content:
+        entry = operation.local
+        return await self._job.tree.read(entry, growing=entry.key in self._job.growing)
 
     async def make_directory(self, operation: MakeDirectory, parents: Sequence[MakeDirectory]) -> None:
         key = key_of(operation.path)

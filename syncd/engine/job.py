@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -60,6 +60,8 @@ class Job:
     accept_source: bool = False
     wall_s: Callable[[], float] = time.time
     """The Unix time, for names."""
+    growing: Collection[bytes] = frozenset()
+    """The files that may be sent as far as they are, though they become longer."""
     claims: Claims = field(default_factory=Claims)
 
     def asked_s_ago(self, key: bytes) -> float:
