@@ -36,7 +36,7 @@ from syncd.core.stamps import stamp_of
 from syncd.engine.execute import Execution, Outcome
 from syncd.engine.job import Job
 from syncd.engine.observe import View, each, observe
-from syncd.errors import LocalError, RenamedByRemote, SourceForeign
+from syncd.errors import LocalError, Rejected, RemoteDead, RenamedByRemote, SourceForeign, Transient
 
 MOST_ROUNDS = 8
 """A run looks again after directory moves and where the world moved on; what is still not done then has failed."""
@@ -62,6 +62,8 @@ class Decision:
     plan: Plan
     doubted: bool
     """Whether deletions are held because the source may not be what it was."""
+    stamp: str
+    """When it was decided, as it stands in names."""
     later: Mapping[bytes, float]
     """What could not be decided, because it may be there without being listed yet, and in how many seconds it can."""
 
@@ -115,6 +117,7 @@ class Reconcile:
             if self._job.stop.requested or not (again or waiting):
                 await self.remember(decision)
                 self._conclude(decision, outcome, done_before=done_before)
+                await self.purge()
                 return
             turn, waits = turn + again, waits + waiting
             if waiting:
@@ -146,7 +149,7 @@ class Reconcile:
         doubted = doubt is not None and bool(plan.held or plan.withheld)
         entered = {key_of(one.path) for one in plan.operations if isinstance(one, MakeDirectory) and one.on_the_way}
         later = {key: wait_s for key, wait_s in view.unsure.items() if key not in entered}
-        return Decision(view, _without_unsure(plan, view.unsure), doubted, later)
+        return Decision(view, _without_unsure(plan, view.unsure), doubted, stamp, later)
 
     def _policy_for(self, view: View) -> Policy:
         """Nothing is moved whole where it is not known what is there."""
@@ -212,6 +215,7 @@ class Reconcile:
             destination_size=destination_size,
             is_new=is_new,
             forgettable=_forgettable(decision.plan),
+            stamp=decision.stamp,
             portion=portion,
             recorded=recorded,
         )
@@ -222,6 +226,17 @@ class Reconcile:
         self._job.telemetry.planned(plan.operations)
         forgettable = _forgettable(plan)
         await self._job.store.write(plan.adopted, [key for key in plan.forgotten if key not in forgettable])
+
+    async def purge(self) -> None:
+        """What cannot be removed from the trash now is tried again by the next run."""
+        if self._job.trash is None or self._job.stop.requested:
+            return
+        try:
+            await self._job.trash.purge()
+        except RemoteDead:
+            raise
+        except (Rejected, Transient) as error:
+            self._job.telemetry.warning("what is too old could not be removed from the trash", error=str(error))
 
     async def remember(self, decision: Decision) -> None:
         """Which source it was that this was decided on."""
