@@ -18,26 +18,30 @@ from syncd.core.model import (
     MakeDirectory,
     Move,
     Replace,
+    Status,
 )
 from syncd.core.paths import is_below, key_of
 from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger, arriving, claimed, made, proven, uploaded
 from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
+from syncd.ports import Content
 
 
 class Effects:
-    """`confirmation` may be exchanged for another one, which awaits what is sent from then on."""
+    """`confirmation` may be exchanged for another one, which awaits what is sent from then on. `stamp`: the time under
+    which the trash keeps what is deleted or replaced."""
 
-    def __init__(self, job: Job, report: JobReport, ledger: Ledger, confirmation: Confirmation) -> None:
+    def __init__(self, job: Job, report: JobReport, ledger: Ledger, confirmation: Confirmation, *, stamp: str) -> None:
+        self._stamp = stamp
         self._job = job
         self._report = report
         self._ledger = ledger
         self.confirmation = confirmation
 
     async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         claim = claimed(key, content.checksum, size_bytes=size)
         async with self._intending([claim, *_rows_of(parents)], before=[claim] if operation.begun else []):
             begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
@@ -50,13 +54,16 @@ class Effects:
         if operation.aside:
             await self._replace_aside(operation)
             return
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         remote = operation.remote
         base = proven(operation.base, remote)
         claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)
         async with self._claiming([claim], before=[operation.base] if operation.base else []):
-            record = await self._job.remote.replace(remote, operation.path, content)
+            if self._job.trash is not None and remote.status is Status.COMPLETED:
+                record = await self._job.trash.exchange(remote, operation.path, content, self._stamp)
+            else:
+                record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
         await self.confirmation.expect(row, record, before=remote.checksum)
         self._report.replaced += 1
@@ -65,8 +72,8 @@ class Effects:
     async def _replace_aside(self, operation: Replace) -> None:
         """Theirs is moved aside, then ours is created: whatever happens between, theirs is kept. The row tells that
         something was there until the claim on ours takes its place."""
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         async with self._job.turn():
             await self._job.remote.move(operation.remote, operation.aside)
         async with self._intending([claimed(key, content.checksum, size_bytes=size)]):
@@ -74,6 +81,10 @@ class Effects:
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
+
+    async def _read(self, operation: Create | Replace) -> Content:
+        entry = operation.local
+        return await self._job.tree.read(entry, growing=entry.key in self._job.growing)
 
     async def make_directory(self, operation: MakeDirectory, parents: Sequence[MakeDirectory]) -> None:
         key = key_of(operation.path)
@@ -143,8 +154,12 @@ class Effects:
             self._job.telemetry.done(one)
 
     async def delete(self, operation: Delete, *, forgettable: Collection[bytes]) -> None:
-        """`forgettable`: the keys of leftovers at whose path nothing else is known."""
-        await self._job.remote.delete(operation.remote)
+        """`forgettable`: the keys of leftovers at whose path nothing else is known. What holds no file of anybody's (a
+        leftover, an emptied directory) is never kept in the trash."""
+        if self._job.trash is not None and operation.files:
+            await self._job.trash.take(operation.remote, operation.path, self._stamp)
+        else:
+            await self._job.remote.delete(operation.remote)
         keys = [operation.remote.key, *(record.key for record in operation.covers)]
         await self._ledger.record([], [key for key in keys if not operation.leftover or key in forgettable])
         self._report.deleted += operation.files

@@ -9,6 +9,7 @@ that one run looks at one directory by one set of rules. Never writes, never fol
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
@@ -27,7 +28,8 @@ IGNORE_FILE = ".syncdignore"
 
 class Tree:
     """`include` and `exclude` are gitignore patterns; a `.syncdignore` at the top adds to `exclude`. `left_out` are
-    paths that are not part of the source though they may lie in it. Raises ConfigurationError for a bad pattern."""
+    paths that are not part of the source though they may lie in it, `reserved` is a path in it that is nothing of the
+    job's on either side. Raises ConfigurationError for a bad pattern."""
 
     def __init__(
         self,
@@ -37,13 +39,16 @@ class Tree:
         exclude: Sequence[str] = (),
         follow_symlinks: bool = False,
         left_out: Collection[Path] = (),
+        reserved: str = "",
     ) -> None:
         self._given = root
         self._include = tuple(include)
         self._exclude = tuple(exclude)
         self._left_out = tuple(left_out)
+        self._reserved = [key_of(reserved)] if reserved else []
         self._follow = follow_symlinks
         self._configured = self._rules = Filter(self._include, self._exclude)
+        self._ignored = ""
         self._scanned: Identity | None = None
         self._reader = Reader[tuple[Place, LocalEntry], FileContent](lambda asked: read_file(*asked))
         self._pin()
@@ -121,6 +126,10 @@ class Tree:
         """See `ports.LocalTree`; by the rules of the last scan."""
         return list(self._walk().children(key_of(directory), goes_into=goes_into))
 
+    def rules_changed(self) -> bool:
+        """See `ports.LocalTree`."""
+        return self._scanned is not None and self._ignore_text() != self._ignored
+
     def wants(self, path: str, *, directory: bool) -> bool:
         """Whether the rules of the last scan let the path in."""
         return not self._is_hidden(path) and (not self._rules.active or self._rules.wants(path, directory=directory))
@@ -142,13 +151,17 @@ class Tree:
     async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
         content = await self.read(entry)
         if content.data is None:
-            async for _ in content.chunks():
-                pass
+            await content.read_once()
         return content.fingerprint
 
-    async def read(self, entry: LocalEntry) -> FileContent:
+    async def read(self, entry: LocalEntry, *, growing: bool = False) -> FileContent:
         """What is at the entry's path now, which may be newer than the entry: `Content.entry` says what was read."""
-        return await self._reader.read((self._place, entry))
+        if not growing:
+            return await self._reader.read((self._place, entry))
+        content = await asyncio.to_thread(read_file, self._place, entry, growing=True)
+        if content.data is None:
+            await content.read_once()
+        return content
 
     def _walk(self) -> Walk:
         root = self._place.root
@@ -165,10 +178,13 @@ class Tree:
             raise ConfigurationError(f"the source {str(self._given)!r} cannot be syncd's own state directory")
         inside = [path[len(root.rstrip(b"/")) + 1 :] for path in left_out if is_inside(path, root)]
         self._place = Place(root, self._follow)
-        self._hidden = frozenset([key_of(IGNORE_FILE), *(path.replace(b"/", b"\0") for path in inside)])
+        self._hidden = frozenset(
+            [key_of(IGNORE_FILE), *self._reserved, *(path.replace(b"/", b"\0") for path in inside)]
+        )
 
     def _load_rules(self) -> Filter:
-        lines = ignore_lines(self._ignore_text())
+        self._ignored = self._ignore_text()
+        lines = ignore_lines(self._ignored)
         if not lines:
             return self._configured
         try:

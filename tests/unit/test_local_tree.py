@@ -230,3 +230,16 @@ def test_a_path_s_bytes_survive(tmp_path: Path) -> None:
     assert {entry.key for entry in Tree(tmp_path).scan()} == {
         key_of(name) for name in ("new\nline", "esc\x1b[31m", "‮rtl")
     }
+
+
+def test_rules_in_the_source_that_are_other_ones_than_at_the_last_scan_are_told(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    assert not tree.rules_changed()
+    list(tree.scan())
+    assert not tree.rules_changed()
+    (tmp_path / ".syncdignore").write_text("*.tmp")
+    assert tree.rules_changed()
+    list(tree.scan())
+    assert not tree.rules_changed()
+    (tmp_path / ".syncdignore").unlink()
+    assert tree.rules_changed()
