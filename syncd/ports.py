@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from syncd.core.model import (
     BaselineEntry,
     Capabilities,
+    Drift,
     Event,
     Fingerprint,
     JobReport,
@@ -269,6 +270,8 @@ class Telemetry(Protocol):
     def done(self, operation: Operation) -> None: ...
 
     def failed(self, problem: Problem) -> None: ...
+
+    def drifted(self, drift: Drift) -> None: ...
 
     def notice(self, event: str, **fields: object) -> None: ...
 

@@ -105,7 +105,7 @@ class Reconcile:
             decision = await self.decide(await observe(self._job), done=self._report.deleted)
             done_before = self._files_done
             for drift in self._note(decision.plan):
-                self._job.telemetry.warning("drifted", path=drift.path, kind=drift.kind)
+                self._job.telemetry.drifted(drift)
             try:
                 outcome = await self._execute(decision)
             finally:

@@ -362,7 +362,7 @@ class Rounds:
         drifting |= {key for one in plan.drifted if (key := key_of(one.path)) in touched}
         news = [one for one in plan.drifted if self._is_news(one, touched, whole=whole)]
         for drift in news:
-            self._job.telemetry.warning("drifted", path=drift.path, kind=drift.kind)
+            self._job.telemetry.drifted(drift)
         plan = replace(plan, drifted=tuple(news))
         replaced = [one for one in plan.operations if isinstance(one, Replace)]
         parked = {one.path: one for one in replaced if key_of(one.path) in drifting and self._contest.over(one.path)}
