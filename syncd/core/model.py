@@ -143,6 +143,8 @@ class Capabilities:
     max_name_chars: int
     max_directory_chars: int
     max_size_bytes: int
+    listing_lag_s: float = 0.0
+    """How long what was made or moved may be missing from listings."""
 
 
 @dataclass(frozen=True, slots=True)
