@@ -119,7 +119,9 @@ class Pull:
 
     async def _decide(self, seen: _Seen) -> Fetching:
         job = self._job
-        found = await look_again(job, seen.found) if self._wishes.mirror else seen.found
+        found = seen.found
+        if self._wishes.mirror:
+            found, _ = await look_again(job, found)
         wanted = [one.local for one in found if one.local and must_be_read(one, overwrite=self._wishes.overwrite)]
         checksums = await fingerprints(job.tree, wanted, at_once=job.workers)
         return await asyncio.to_thread(decide_fetch, found, checksums, self._wishes, seen.tally)
