@@ -114,7 +114,7 @@ class World:
         except (SimulatedCrash, asyncio.CancelledError):
             run.crashed = True
         finally:
-            _end(loop)
+            end(loop)
         self._check(run)
         return run
 
@@ -145,13 +145,13 @@ class World:
         remote, telemetry, job = self.open_job(Stop())
         return remote, telemetry, Reconcile(job)
 
-    def open_job(self, stop: Stop) -> tuple[MemoryRemote, Recorder, Job]:
+    def open_job(self, stop: Stop, *, daemon: bool = False) -> tuple[MemoryRemote, Recorder, Job]:
         """As a new process opens it."""
         settings = self.settings
         self.chaos.begin()
         self.stop = stop
         slots = Slots(settings.workers)
-        remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=settings.workers)
+        remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=settings.workers, looks_apart=daemon)
         remote.broken, remote.at_call = self.broken, self._at_call
         telemetry = Recorder()
         filters = Filter(exclude=settings.exclude)
@@ -184,6 +184,13 @@ class World:
         )
         return remote, telemetry, job
 
+    def settle_life(self) -> None:
+        """A daemon's life has ended. Raises Violation if a rule was broken in it."""
+        self.checks.ended()
+        self.store.memory.rebuilt = False
+        if self.checks.violations:
+            raise Violation("\n".join(self.checks.violations))
+
     def _check(self, run: Run) -> None:
         ended = not run.crashed
         self.checks.ended()
@@ -197,7 +204,7 @@ class World:
             raise Violation("\n".join(self.checks.violations))
 
 
-def _end(loop: VirtualLoop) -> None:
+def end(loop: VirtualLoop) -> None:
     """Like asyncio.run: cancel what is left and let it end; after a crash nothing of that has an effect."""
     left = asyncio.all_tasks(loop)
     for task in left:
