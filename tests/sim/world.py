@@ -205,9 +205,10 @@ class World:
 
 
 def end(loop: VirtualLoop) -> None:
-    """Like asyncio.run: cancel what is left and let it end; after a crash nothing of that has an effect."""
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True)) if left else None
+    """Like asyncio.run: cancel what is left and let it end, and what that begins; after a crash nothing of that has an
+    effect."""
+    while left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     loop.close()
