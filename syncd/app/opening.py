@@ -20,6 +20,7 @@ from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.slots import Slots
+from syncd.engine.trash import Trash
 from syncd.errors import ConfigurationError, JobLocked
 from syncd.local.media import content_type_of
 from syncd.ports import Telemetry
@@ -54,6 +55,7 @@ async def open_job(
     remote = await remotes.at(
         spec.remote,
         spec.directory,
+        hidden=spec.trash_inside,
         traffic=traffic,
         sleep=slots.sleep,
         sent=telemetry.sent,
@@ -81,7 +83,15 @@ async def open_job(
         stop=stop,
         trust_stat=not spec.verify_checksums,
         accept_source=spec.accept_source,
+        trash=trash_of(spec, remote, slots),
     )
+
+
+def trash_of(spec: JobSpec, remote: Losant, slots: Slots) -> Trash | None:
+    """The job's trash; `remote` is its destination."""
+    if not spec.trash:
+        return None
+    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, sleep=slots.sleep)
 
 
 class Remotes:
@@ -108,12 +118,14 @@ class Remotes:
         spec: RemoteSpec,
         directory: str,
         *,
+        hidden: str = "",
         traffic: Traffic,
         sleep: Callable[[float], Awaitable[None]],
         sent: Callable[[int], None] = lambda _: None,
         bandwidth: Timetable = UNLIMITED,
     ) -> Losant:
-        """A directory of the remote, with connections and limits shared by all who ask for the same remote."""
+        """A directory of the remote, without what is in `hidden`, a directory in it; with connections and limits shared
+        by all who ask for the same remote."""
         async with self._opening:
             account, application_id = self._accounts.get(spec) or await self._open(spec)
         return Losant(
@@ -121,6 +133,7 @@ class Remotes:
             application_id=application_id,
             private=spec.kind == "losant-private",
             directory=directory,
+            hidden=hidden,
             traffic=traffic,
             sleep=sleep,
             sent=sent,

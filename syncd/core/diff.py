@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status, Sync
-from syncd.core.paths import SEPARATOR, ancestors_of, is_below, parent_of
+from syncd.core.paths import SEPARATOR, ancestors_of, is_below
 
 
 class Keyed(Protocol):
@@ -84,13 +84,12 @@ def merge_join(left: Iterable[Left], right: Iterable[Right]) -> Iterator[tuple[b
 def local_changes(
     local: Iterable[LocalEntry], baseline: Iterable[BaselineEntry], census: Census
 ) -> Iterator[LocalChange]:
-    """Where the local tree is not what the baseline says; counts into `census` on the way."""
+    """Where the local tree is not what the baseline says; counts into `census` by its end."""
+    unchanged = 0
     for key, entry, base in merge_join(_with_directories(local), baseline):
         # a file as the baseline knows it, which nearly all are; the first six fields of both are the same
-        if entry is not None and base is not None and base[:6] == entry and base.checksum is not None:
-            census.known += 1
-            census.local += 1
-            census.present += 1
+        if base is not None and base[:6] == entry and base.checksum is not None:
+            unchanged += 1
             continue
         known = base is not None and base.kind == Kind.FILE and base.checksum is not None
         census.known += known
@@ -101,6 +100,9 @@ def local_changes(
             census.present += known and base is not None and base.size == entry.size
         if entry is None or base is None or not same_stat(entry, base):
             yield LocalChange(key, entry, base)
+    census.known += unchanged
+    census.local += unchanged
+    census.present += unchanged
 
 
 def _with_directories(local: Iterable[LocalEntry]) -> Iterator[LocalEntry]:
@@ -110,7 +112,7 @@ def _with_directories(local: Iterable[LocalEntry]) -> Iterator[LocalEntry]:
     directory = b""
     for entry in local:
         key = entry.key
-        if (parent := parent_of(key)) != directory:
+        if (parent := key.rpartition(SEPARATOR)[0]) != directory:
             directory = parent
             if last != parent and not last.startswith(parent + SEPARATOR):
                 for above in ancestors_of(key):
@@ -189,7 +191,8 @@ def differences(locals_: Iterable[LocalChange], remotes: Iterable[RemoteChange])
     """The two lists of changes as one, sorted by key.
 
     A side without a change at a path is what the baseline says. What lies below a local entry that must not be decided
-    on (unreadable, a link, ...) is left out: nothing is known about it. Such an entry itself comes with no remote side.
+    on (unreadable, a link, ...) is left out: nothing is known about it. Such an entry itself comes with no remote side,
+    but for what an upload left unfinished where it is no file now.
     """
     frozen: bytes | None = None
     for key, mine, theirs in merge_join(locals_, remotes):
@@ -199,7 +202,7 @@ def differences(locals_: Iterable[LocalChange], remotes: Iterable[RemoteChange])
         local = mine.local if mine is not None else _as_known_locally(base)
         if local is not None and local.kind > Kind.FILE:
             frozen = key
-            yield Difference(key, local, None, base)
+            yield Difference(key, local, _left_at(theirs, local), base)
         elif theirs is None:
             yield Difference(key, local, _as_known_remotely(base), base)
         else:
@@ -218,6 +221,12 @@ def choose(
     kind = local.kind if local is not None else Kind.FILE
     ranked = sorted(records, key=lambda record: (record.id != known, record.kind != kind, record.status, record.id))
     return ranked[0], tuple(ranked[1:])
+
+
+def _left_at(theirs: RemoteChange | None, local: LocalEntry) -> RemoteEntry | None:
+    if theirs is None or local.kind not in (Kind.SYMLINK, Kind.SPECIAL):
+        return None
+    return next((record for record in theirs.records if record.status == Status.PENDING), None)
 
 
 def _as_known_locally(base: BaselineEntry | None) -> LocalEntry | None:

@@ -11,11 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from syncd.core.model import Kind, RemoteEntry, Status
-from syncd.core.paths import SEPARATOR, join, name_of
+from syncd.core.paths import NO_NAME, SEPARATOR, join, name_of
 from syncd.errors import Rejected
-
-BAD_NAME = b"\xff"
-"""Begins the name under which a record is shown that no local path can stand for; no local UTF-8 name has it."""
 
 COMPLETED, PENDING, LEAVING = Status.COMPLETED, Status.PENDING, Status.LEAVING
 DIRECTORY, FILE = Kind.DIRECTORY, Kind.FILE
@@ -91,10 +88,11 @@ class _Directory(NamedTuple):
 
 
 class Place:
-    """The destination directory within the application."""
+    """The destination directory within the application. What is in `hidden`, a directory in it, is not there."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *, hidden: str = "") -> None:
         self.prefix = f"/{directory}/" if directory else "/"
+        self._hidden = f"{self.prefix}{hidden}/" if hidden else None
         self._known: dict[str, _Directory | None] = {}
 
     def directory(self, path: str) -> str:
@@ -113,7 +111,7 @@ class Place:
     def is_good(self, record: Record) -> bool:
         """Whether a local path can stand for the record."""
         entry = self.entry(record)
-        return entry is not None and not name_of(entry.key).startswith(BAD_NAME)
+        return entry is not None and not name_of(entry.key).startswith(NO_NAME)
 
     def entry(self, record: Record) -> RemoteEntry | None:
         return next(iter(self.entries((record,))), None)
@@ -127,7 +125,7 @@ class Place:
             if place is None:
                 continue
             if place.bad or name in _NO_NAMES or "/" in name or "\0" in name:
-                key = join(place.key, BAD_NAME + record.id.encode())
+                key = join(place.key, NO_NAME + record.id.encode())
             else:
                 key = place.prefix + name.encode()
             status, kind, checksum = STATUSES.get(record.status or "", PENDING), FILE, None
@@ -148,6 +146,8 @@ class Place:
 
     def _locate(self, parent: str) -> _Directory | None:
         if not parent.startswith(self.prefix):
+            return None
+        if self._hidden is not None and parent.startswith(self._hidden):
             return None
         rest = parent[len(self.prefix) : -1]
         parts = rest.split("/") if rest else []
