@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
+from syncd.core.claims import upload_claim
 from syncd.core.model import (
     BaselineEntry,
     Create,
@@ -24,6 +25,7 @@ from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger, arriving, claimed, made, proven, uploaded
 from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
+from syncd.ports import Content
 
 
 class Effects:
@@ -38,15 +40,20 @@ class Effects:
     async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
-        claim = claimed(key, content.checksum, size_bytes=size)
+        claim = claimed(key, self._claim(content, operation.beside), size_bytes=size)
         begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
         async with self._intending([claim, *_rows_of(parents)]):
-            record = await self._job.remote.create(operation.path, content, begun_s_ago=begun_s_ago)
+            record = await self._job.remote.create(
+                operation.path, content, begun_s_ago=begun_s_ago, beside=operation.beside
+            )
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
         self._report.bytes_uploaded += content.entry.size
 
     async def replace(self, operation: Replace) -> None:
+        if not self._job.policy.capabilities.replace_in_place:
+            await self._replace_by_another(operation)
+            return
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
         remote = operation.remote
@@ -57,6 +64,28 @@ class Effects:
         await self.confirmation.expect(row, record, before=remote.checksum)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
+
+    async def _replace_by_another(self, operation: Replace) -> None:
+        """The new record first, then the old one goes. Between any two steps the row tells which of both is which."""
+        content = await self._job.tree.read(operation.local)
+        old, base = operation.remote, operation.base
+        beside = (old.id, *operation.beside)
+        known = base if base is not None and base.id == old.id else None
+        key, size = operation.local.key, content.entry.size
+        claim = self._claim(content, beside)
+        await self._ledger.claim([claimed(key, claim, size_bytes=size, base=known, record_id=old.id)])
+        record = await self._job.remote.create(operation.path, content, beside=beside)
+        row = uploaded(content.fingerprint, record)
+        await self._ledger.claim([row._replace(claim=old.id)])
+        self._report.replaced += 1
+        self._report.bytes_uploaded += size
+        await self._job.remote.delete(old)
+        await self.confirmation.expect(row, record)
+
+    def _claim(self, content: Content, beside: Sequence[str]) -> str | None:
+        """What tells an upload's effect from others' records, should its end not be seen."""
+        checksums = self._job.policy.capabilities.checksums
+        return content.checksum if checksums else upload_claim(content.entry.size, beside)
 
     async def make_directory(self, operation: MakeDirectory, parents: Sequence[MakeDirectory]) -> None:
         key = key_of(operation.path)
@@ -114,6 +143,7 @@ class Effects:
         keys = [operation.remote.key, *(record.key for record in operation.covers)]
         await self._ledger.record([], [key for key in keys if not operation.leftover or key in forgettable])
         self._report.deleted += operation.files
+        self._report.superseded += operation.files * operation.superseded
 
 
 def _rows_of(parents: Sequence[MakeDirectory]) -> list[BaselineEntry]:

@@ -88,7 +88,7 @@ class Reconcile:
 
     async def _rounds(self) -> None:
         for turn in range(1, MOST_ROUNDS + 1):
-            decision = await self.decide(await observe(self._job), done=self._report.deleted)
+            decision = await self.decide(await observe(self._job), done=self._report.deleted - self._report.superseded)
             done_before = self._files_done
             try:
                 outcome = await self._execute(decision)
@@ -217,6 +217,8 @@ class Reconcile:
         report.unchanged = max(decision.view.census.local - differing, 0)
         if plan.held_because is not None:
             self._notice(f"deletions are held: {plan.held_because}")
+        if plan.by_size:
+            self._notice(f"{plan.by_size} files were adopted by their size alone: their content was not compared")
         if plan.skipped and not decision.view.census.local:
             self._notice(
                 f"everything in the source was skipped ({len(plan.skipped)} entries, {plan.skipped[0].reason})"

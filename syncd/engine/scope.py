@@ -134,7 +134,7 @@ async def compare(
 ) -> View:
     """The remote's side of these parts, by as few requests as it takes. `known_records`: how many the destination has,
     as far as is known. Raises what the remote raises when they cannot be listed whole."""
-    if len(parts) > 2 + 2 * (known_records // PAGE):
+    if not job.policy.capabilities.directories or len(parts) > 2 + 2 * (known_records // PAGE):
         collector = Collector()
         await job.remote.entries("", collector, recursive=True)
         keys = {part.key for part in parts}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import key_of, path_of
@@ -81,7 +81,10 @@ class Losant:
         record = await self._api.record(record_id)
         return None if record is None else self._place.entry(record)
 
-    async def create(self, path: str, content: Content, *, begun_s_ago: float | None = None) -> RemoteEntry:
+    async def create(
+        self, path: str, content: Content, *, begun_s_ago: float | None = None, beside: Collection[str] = ()
+    ) -> RemoteEntry:
+        del beside  # names do not repeat
         found = None if begun_s_ago is None else await self._found(path, begun_s_ago)
         made = found or await self._make(path, {"type": "file", **described(content)})
         ticket = made if isinstance(made, Ticket) else await self._api.patch(made.id, content)

@@ -75,8 +75,7 @@ class Uploader:
             checksum = content.checksum
             held = await self._held(ticket.record.id, answer, checksum)
             if held is not None:
-                if content.data is not None and len(content.data) <= WHOLE_BYTES:
-                    meter.given(len(content.data))
+                given_whole(content, meter)
                 return held
             if resent:
                 raise Rejected(f"checksum mismatch: the remote does not hold {checksum} after two uploads")
@@ -87,11 +86,11 @@ class Uploader:
             url = self._guard.check(ticket.upload.url)
             fields = {key: value for key, value in ticket.upload.fields.items() if key != "bucket"}
             form = Form(fields=fields, part="file", filename=name, content=content)
-            return Request("upload", "POST", url, _as_is, _body(form, meter), _headers(form), foreign=True)
+            return Request("upload", "POST", url, _as_is, body_of(form, meter), _headers(form), foreign=True)
         if ticket.direct is None:
             raise Rejected("the remote gave nowhere to upload to")
         form = Form(fields={}, part="privateFile", filename=name, content=content)
-        return Request("upload", "POST", ticket.direct, _record, _body(form, meter), _headers(form))
+        return Request("upload", "POST", ticket.direct, _record, body_of(form, meter), _headers(form))
 
     async def _held(self, record_id: str, answer: Answer | Record, checksum: str | None) -> bool | None:
         """Whether the record is completed with the content, False if only the content is known to be there, None if
@@ -110,9 +109,16 @@ class Uploader:
         return await self._waits.appearance(look)
 
 
-def _body(form: Form, meter: Meter) -> bytes | StreamedForm:
+def body_of(form: Form, meter: Meter) -> bytes | StreamedForm:
+    """What to send: one that is streamed tells the meter of itself, for another `given_whole` does afterwards."""
     data = form.content.data
     return StreamedForm(form, meter) if data is None or len(data) > WHOLE_BYTES else form.whole(data)
+
+
+def given_whole(content: Content, meter: Meter) -> None:
+    """Count a content that was sent at once."""
+    if content.data is not None and len(content.data) <= WHOLE_BYTES:
+        meter.given(len(content.data))
 
 
 def _proves(record: Record, checksum: str | None) -> bool:
