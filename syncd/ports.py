@@ -96,6 +96,16 @@ class LocalTree(Protocol):
         ...
 
 
+class Receiver(Protocol):
+    """Where a download goes, piece by piece. Both raise LocalError where they cannot take it."""
+
+    async def begin(self) -> None:
+        """The first piece comes next; what came before is void, because the transfer was cut off."""
+        ...
+
+    async def write(self, piece: bytes) -> None: ...
+
+
 class Sink(Protocol):
     """Where a listing goes, page by page."""
 
@@ -172,6 +182,15 @@ class Remote(Protocol):
 
     async def delete(self, record: RemoteEntry) -> None:
         """Idempotent: a record that is gone is success. A directory goes with everything in it; returns when it has."""
+        ...
+
+    async def download(self, record: RemoteEntry, into: Receiver) -> None:
+        """Give the content of a completed file to `into`; `record.size` bytes of it when this returns.
+
+        A transfer that is cut off begins again. Whether it is the content that `record.checksum` tells is for the
+        caller to see. Only where the capabilities have it. Raises NotFound (there is no such content any more),
+        Rejected, and what `into` raises.
+        """
         ...
 
     async def make_directory(self, path: str) -> RemoteEntry:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from aiohttp import web
 
 from syncd.core.model import Fingerprint, Kind, LocalEntry, RemoteEntry
 from syncd.core.paths import path_of
@@ -91,6 +93,28 @@ class Listed:
         return [path_of(entry.key) for entry in self.sorted()]
 
 
+class Received:
+    """A receiver in memory; `fails_with` is raised at the first piece."""
+
+    def __init__(self, fails_with: LocalError | None = None) -> None:
+        self.pieces: list[bytes] = []
+        self.begun = 0
+        self._fails_with = fails_with
+
+    async def begin(self) -> None:
+        self.begun += 1
+        self.pieces = []
+
+    async def write(self, piece: bytes) -> None:
+        if self._fails_with is not None:
+            raise self._fails_with
+        self.pieces.append(piece)
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(self.pieces)
+
+
 class World:
     """A sandbox and one remote on it, whose destination is the directory `dest`."""
 
@@ -152,6 +176,38 @@ async def world(
             yield World(sandbox, account, library)
     finally:
         await sandbox.close()
+
+
+Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Storage:
+    """A storage host that answers as it is told, one answer after the other; the last one stays."""
+
+    def __init__(self, *answers: Answering) -> None:
+        self._answers = list(answers)
+        self.headers: list[dict[str, str]] = []
+        self.url = ""
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.headers.append(dict(request.headers))
+        return await (self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])(request)
+
+
+@asynccontextmanager
+async def storage(world: World, *answers: Answering) -> AsyncIterator[Storage]:
+    """An own storage host, which the API names from now on for what is sent and for what is fetched."""
+    host = Storage(*answers)
+    runner = web.ServerRunner(web.Server(host.answer, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host.url = f"http://127.0.0.1:{runner.addresses[0][1]}/bucket"
+    world.turn(upload_url=host.url, content_url=host.url)
+    try:
+        yield host
+    finally:
+        await runner.cleanup()
 
 
 def account_of(sandbox: Sandbox, *, token: str = TOKEN, patience: Patience = QUICK, **more: Any) -> Account:

@@ -128,6 +128,7 @@ class Capabilities:
     directories: bool
     move: bool
     move_directory: bool
+    download: bool
     max_name_chars: int
     max_directory_chars: int
     max_size_bytes: int

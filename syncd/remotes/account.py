@@ -18,7 +18,7 @@ from yarl import URL
 
 from syncd import __version__
 from syncd.core.retry import Patience, RetryBudget
-from syncd.remotes.guard import ApiResolver, UploadGuard, UploadResolver, is_loopback
+from syncd.remotes.guard import ApiResolver, StorageGuard, StorageResolver, is_loopback
 from syncd.remotes.http import Wire, never_twice
 from syncd.remotes.limits import Clock, Limiter, Sleep
 from syncd.remotes.transport import Credentials, Limited, Observed, Pulse, Retrying, Shared, Traffic
@@ -51,7 +51,7 @@ class Account:
         self.name = name
         self.api = URL(api_url.rstrip("/"))
         self.patience = patience or Patience()
-        self.guard = UploadGuard(self.api)
+        self.guard = StorageGuard(self.api)
         limiter = Limiter(
             max_connections=max_connections,
             requests_per_second=requests_per_second,
@@ -72,7 +72,7 @@ class Account:
         plain = aiohttp.ThreadedResolver
         self._sessions = [
             self._session(ApiResolver(plain(), self.guard)),
-            self._session(UploadResolver(plain(), self.guard)),
+            self._session(StorageResolver(plain(), self.guard)),
         ]
         proxies = Proxies()
         api, uploads = (Wire(s, patience=self.patience, proxy_of=proxies.of) for s in self._sessions)
@@ -94,7 +94,7 @@ class Account:
     ) -> None:
         await self.aclose()
 
-    def _session(self, resolver: ApiResolver | UploadResolver) -> aiohttp.ClientSession:
+    def _session(self, resolver: ApiResolver | StorageResolver) -> aiohttp.ClientSession:
         """The limiter bounds the connections. The total time of a transfer is not bounded, standing still is."""
         patience = self.patience
         return aiohttp.ClientSession(

@@ -1,7 +1,8 @@
-"""Which hosts an upload may go to: an answer of the API must not make syncd talk to machines inside the network.
+"""Which hosts contents may go to and come from: an answer of the API must not make syncd talk to machines inside the
+network.
 
-Asked by `uploads` before anything is sent, and by the connector of the upload session for every address that a name
-resolves to, so that a name cannot be rebound between the check and the connection.
+Asked by `uploads` and `downloads` before anything is sent, and by the connector of the storage session for every
+address that a name resolves to, so that a name cannot be rebound between the check and the connection.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from syncd.errors import Rejected
 Address = IPv4Address | IPv6Address
 
 
-class UploadGuard:
+class StorageGuard:
     """Link-local addresses are refused always; loopback, private and other special ones unless the API itself is at
     such an address. `api_resolver` learns that from the API's own name."""
 
@@ -27,27 +28,27 @@ class UploadGuard:
         self._inside = own is not None and _is_inside(own)
 
     def check(self, text: str) -> URL:
-        """The URL to upload to. Raises Rejected."""
+        """The URL to send a content to or to have it from. Raises Rejected."""
         try:
             url = URL(text)
         except ValueError:
-            raise Rejected("the upload URL is none") from None
+            raise Rejected("the storage URL is none") from None
         literal = _address(url.host or "")
         number = literal is None and (url.host or "").replace(".", "").isdigit()  # an address in disguise
         if not url.host or number or url.scheme not in ("http", "https"):
-            raise Rejected(f"the upload URL is none: {url.scheme}://{url.host or ''}")
+            raise Rejected(f"the storage URL is none: {url.scheme}://{url.host or ''}")
         if self._secure and url.scheme != "https":
-            raise Rejected(f"the upload URL at {url.host} is not https, but the API is")
+            raise Rejected(f"the storage URL at {url.host} is not https, but the API is")
         if url.user is not None or url.password is not None:
-            raise Rejected(f"the upload URL at {url.host} holds credentials")
+            raise Rejected(f"the storage URL at {url.host} holds credentials")
         if literal is not None:
             self.admit(url.host, literal)
         return url
 
     def admit(self, host: str, address: Address) -> None:
-        """Raises Rejected if nothing may be uploaded to `address`."""
+        """Raises Rejected if nothing may be sent to `address`."""
         if address.is_link_local or (_is_inside(address) and not self._inside):
-            raise Rejected(f"the upload URL leads to {host} ({address}), an address inside the network")
+            raise Rejected(f"the storage URL leads to {host} ({address}), an address inside the network")
 
     def learn(self, address: Address) -> None:
         """The API's own name resolved to `address`."""
@@ -57,7 +58,7 @@ class UploadGuard:
 class ApiResolver(AbstractResolver):
     """Tells the guard where the API is."""
 
-    def __init__(self, inner: AbstractResolver, guard: UploadGuard) -> None:
+    def __init__(self, inner: AbstractResolver, guard: StorageGuard) -> None:
         self._inner = inner
         self._guard = guard
 
@@ -73,10 +74,10 @@ class ApiResolver(AbstractResolver):
         await self._inner.close()
 
 
-class UploadResolver(AbstractResolver):
+class StorageResolver(AbstractResolver):
     """Gives out only addresses that the guard admits; the connection is made to just those."""
 
-    def __init__(self, inner: AbstractResolver, guard: UploadGuard) -> None:
+    def __init__(self, inner: AbstractResolver, guard: StorageGuard) -> None:
         self._inner = inner
         self._guard = guard
 

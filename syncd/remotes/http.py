@@ -19,6 +19,7 @@ from yarl import URL
 
 from syncd.core.retry import Patience, retry_after_s
 from syncd.errors import LocalError, Rejected, RemoteDead, Transient
+from syncd.ports import Receiver
 
 T = TypeVar("T")
 
@@ -92,7 +93,8 @@ class Request(Generic[T]):
 
     `repeatable`: asked again after it may have happened, it changes nothing more. `decode` turns an answer of the
     2xx kind into what the caller wants and raises ValueError on what it cannot understand. `foreign`: goes to the
-    upload host, without the API's headers.
+    storage host, without the API's headers. `into`: where the body of an answer of the 2xx kind goes, piece by piece,
+    instead of into the answer.
     """
 
     operation: str
@@ -103,6 +105,7 @@ class Request(Generic[T]):
     headers: Mapping[str, str] | None = None
     repeatable: bool = True
     foreign: bool = False
+    into: Receiver | None = None
 
 
 class Wire:
@@ -154,7 +157,10 @@ class Wire:
             proxy=self._proxy_of(request.url),
         )
         try:
-            content = await _bounded(response)
+            if request.into is not None and 200 <= response.status < 300:
+                content = await _handed_on(response, request.into)
+            else:
+                content = await _bounded(response)
         except BaseException:
             response.close()
             raise
@@ -175,6 +181,13 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
         if size_bytes > MAX_ANSWER_BYTES:
             raise Failed(f"{response.url.host} answered with more than {MAX_ANSWER_BYTES} bytes", uncertain=True)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _handed_on(response: aiohttp.ClientResponse, into: Receiver) -> bytes:
+    await into.begin()
+    async for piece in response.content.iter_any():
+        await into.write(piece)
+    return b""
 
 
 def _words(error: BaseException) -> str:

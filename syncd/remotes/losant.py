@@ -1,6 +1,7 @@
 """Losant's public and private files as a `Remote`: which requests an operation is, and what came of them.
 
-Made by `app` for each job, on its account. What a listing needs to be whole is `listing`'s, the bytes are `uploads`'.
+Made by `app` for each job, on its account. What a listing needs to be whole is `listing`'s, the bytes are `uploads`'
+and `downloads`'.
 
 A create or move is not repeatable. Where its answer was lost, its effect is looked for before it is asked again, so
 that a lost answer never makes two records.
@@ -15,8 +16,9 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import key_of, path_of
 from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
-from syncd.ports import Content, Sink
+from syncd.ports import Content, Receiver, Sink
 from syncd.remotes.account import Account
+from syncd.remotes.downloads import Downloader
 from syncd.remotes.http import Failed
 from syncd.remotes.limits import Clock, Sleep
 from syncd.remotes.listing import PER_PAGE, Lister
@@ -62,10 +64,12 @@ class Losant:
         self._place = Place(directory)
         self._waits = Waits(account.patience, sleep, clock)
         self._uploader = Uploader(transport, guard=account.guard, waits=self._waits, sent=sent, look=self._api.record)
+        self._downloader = Downloader(transport, guard=account.guard, locate=self._api.located)
         self.capabilities = Capabilities(
             directories=True,
             move=True,
             move_directory=True,
+            download=True,
             max_name_chars=MAX_CHARS,
             max_directory_chars=MAX_CHARS - len(self._place.prefix) - 1,
             max_size_bytes=MAX_FORM_BYTES,
@@ -111,6 +115,9 @@ class Losant:
         await self._api.delete(record.id)
         if record.kind is Kind.DIRECTORY:
             await self._waits.end(lambda looks: self._left_of(record, looks), of="deleting a directory")
+
+    async def download(self, record: RemoteEntry, into: Receiver) -> None:
+        await self._downloader.fetch(record, into)
 
     async def aclose(self) -> None:
         """The connections are the account's."""

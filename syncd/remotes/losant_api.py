@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -15,9 +16,14 @@ from yarl import URL
 from syncd.errors import AlreadyExists, NotFound, RemoteDead
 from syncd.ports import Content
 from syncd.remotes.http import Answer, Refused, Request
-from syncd.remotes.records import Page, Record, Target, decode_page, decode_record
+from syncd.remotes.records import Located, Page, Record, Target, decode_located, decode_page, decode_record
 from syncd.remotes.transport import Attempts, Retrying
 from syncd.remotes.uploads import Ticket
+
+T = TypeVar("T")
+
+DOWNLOAD_TTL_S = 900
+"""How long the signed address of a private file is good: the API's own default. A download only has to begin within."""
 
 JSON = {"Content-Type": "application/json"}
 
@@ -66,8 +72,17 @@ class Api:
 
     async def record(self, record_id: str) -> Record | None:
         """None if it is not there (any more)."""
+        return await self._get(Request("record", "GET", self._url(record_id), _record))
+
+    async def located(self, record_id: str) -> Located | None:
+        """The record with the address of its content, for a private file one that is good for some minutes; None if it
+        is not there (any more)."""
+        url = self._url(record_id, url_ttl_s=DOWNLOAD_TTL_S)
+        return await self._get(Request("record", "GET", url, _located))
+
+    async def _get(self, request: Request[T]) -> T | None:
         try:
-            return await self._transport.send(Request("record", "GET", self._url(record_id), _record))
+            return await self._transport.send(request)
         except Refused as refusal:
             if refusal.status == 404:
                 return None
@@ -111,10 +126,10 @@ class Api:
     def _ticket(self, record: Record) -> Ticket:
         return Ticket(record, record.upload, self._url(record.id, "/upload") if self._private else None)
 
-    def _url(self, record_id: str, tail: str = "", query: str = "") -> URL:
+    def _url(self, record_id: str, tail: str = "", query: str = "", *, url_ttl_s: int = 0) -> URL:
         parts = [query] if query else []
         if self._private:
-            parts.append("urlTTL=0")
+            parts.append(f"urlTTL={url_ttl_s}")
         asked = f"?{'&'.join(parts)}" if parts else ""
         return URL(f"{self._one}/{quote(record_id, safe='')}{tail}{asked}", encoded=True)
 
@@ -146,6 +161,10 @@ def _page(answer: Answer) -> Page:
 
 def _record(answer: Answer) -> Record:
     return decode_record(answer.body)
+
+
+def _located(answer: Answer) -> Located:
+    return decode_located(answer.body)
 
 
 def _success(answer: Answer) -> None:

@@ -52,6 +52,12 @@ class Record(msgspec.Struct, rename="camel", gc=False):
         return STATUSES.get(self.status or "") is Status.LEAVING
 
 
+class Located(Record, rename="camel", gc=False):
+    """A record with the address of its content, which only a completed one has. Listings do without it."""
+
+    url: str | None = None
+
+
 class Page(msgspec.Struct, rename="camel", gc=False):
     """One page of a listing. What counts is how many items came, not what the server says that a page holds."""
 
@@ -60,6 +66,7 @@ class Page(msgspec.Struct, rename="camel", gc=False):
 
 
 decode_record = msgspec.json.Decoder(Record).decode
+decode_located = msgspec.json.Decoder(Located).decode
 decode_page = msgspec.json.Decoder(Page).decode
 
 

@@ -12,7 +12,7 @@ from yarl import URL
 
 from syncd.errors import Rejected
 from syncd.ports import Content
-from syncd.remotes.guard import UploadGuard
+from syncd.remotes.guard import StorageGuard
 from syncd.remotes.http import Answer, Refused, Request
 from syncd.remotes.multipart import Form, Meter, StreamedForm
 from syncd.remotes.records import Record, Upload, decode_record, md5_of
@@ -41,7 +41,7 @@ class Uploader:
         self,
         transport: Retrying,
         *,
-        guard: UploadGuard,
+        guard: StorageGuard,
         waits: Waits,
         sent: Callable[[int], None],
         look: Callable[[str], Awaitable[Record | None]],

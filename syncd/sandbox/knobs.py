@@ -65,6 +65,8 @@ class Knobs:
     """Whether creating a private file answers with an upload form; else only `.../upload` takes the content."""
     upload_url: str | None = None
     """Given out as the address of upload forms in place of the true one."""
+    content_url: str | None = None
+    """Given out as the address of a content in place of the true one."""
     listing_lag: float = 0.0
     """How long a new record stays out of listings."""
     corrupt_etag: int = 0
@@ -168,6 +170,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "content_length_range": _size_range,
     "form_for_private": _switch,
     "upload_url": str,
+    "content_url": str,
     "listing_lag": _number,
     "corrupt_etag": _count,
     "clock_offset": float,

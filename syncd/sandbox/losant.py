@@ -206,6 +206,8 @@ class Losant:
         return record, url_ttl_s
 
     def _encoded(self, record: Record, url_ttl_s: int) -> bytes:
+        if self._conditions.knobs.content_url is not None and record.content is not None:
+            return self._library.encoder.encode_with(record, url=self._conditions.knobs.content_url)
         if record.kind == "files" or record.content is None or url_ttl_s == 0:
             return self._library.encoder.encode(record)
         return self._library.encoder.encode_with(record, url=self._addresses.private(record, url_ttl_s))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -16,39 +14,7 @@ from syncd.errors import Rejected, RemoteDead, Transient
 from syncd.remotes import Account
 from syncd.sandbox import Kind as Library
 from syncd.sandbox.records import BUCKET_OF_KIND
-from tests.remote_support import Bytes, Listed, World, md5, world
-
-Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-class Storage:
-    """An upload host that answers as it is told, one answer after the other; the last one stays."""
-
-    def __init__(self, *answers: Answering) -> None:
-        self._answers = list(answers)
-        self.headers: list[dict[str, str]] = []
-        self.bodies: list[bytes] = []
-        self.url = ""
-
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.headers.append(dict(request.headers))
-        return await (self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])(request)
-
-
-@asynccontextmanager
-async def storage(world: World, *answers: Answering) -> AsyncIterator[Storage]:
-    """An own upload host, which the API names from now on."""
-    host = Storage(*answers)
-    runner = web.ServerRunner(web.Server(host.answer, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host.url = f"http://127.0.0.1:{runner.addresses[0][1]}/bucket"
-    world.turn(upload_url=host.url)
-    try:
-        yield host
-    finally:
-        await runner.cleanup()
+from tests.remote_support import Answering, Bytes, Listed, World, md5, storage, world
 
 
 def told(status: int = 204, **headers: str) -> Answering:

@@ -40,6 +40,7 @@ CAPABILITIES = Capabilities(
     directories=True,
     move=True,
     move_directory=True,
+    download=True,
     max_name_chars=12,
     max_directory_chars=28,
     max_size_bytes=50,

@@ -15,8 +15,8 @@ from typing import TypeVar
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import key_of, path_of
 from syncd.engine.slots import Slots
-from syncd.errors import Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
-from syncd.ports import Content, Sink
+from syncd.errors import NotFound, Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
+from syncd.ports import Content, Receiver, Sink
 from tests.sim.chaos import Chaos
 from tests.sim.cloud import Cloud, Record
 from tests.sim.tree import md5
@@ -28,6 +28,7 @@ CAPABILITIES = Capabilities(
     directories=True,
     move=True,
     move_directory=True,
+    download=True,
     max_name_chars=100,
     max_directory_chars=1000,
     max_size_bytes=1000,
@@ -92,6 +93,14 @@ class MemoryRemote:
         with self._operation(f"replace {path}", at=path):
             patched = await self._request("patch", lambda: self._cloud.patch(record.id))
             return await self._fill(patched, path, content)
+
+    async def download(self, record: RemoteEntry, into: Receiver) -> None:
+        with self._operation(f"download {path_of(record.key)}"):
+            there = await self._request("content", lambda: self._cloud.records.get(record.id))
+            if there is None:
+                raise NotFound("it went away before it was downloaded")
+            await into.begin()
+            await into.write(there.data)
 
     async def make_directory(self, path: str) -> RemoteEntry:
         with self._operation(f"mkdir {path}", at=path):

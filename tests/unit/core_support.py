@@ -31,6 +31,7 @@ ALL = Capabilities(
     directories=True,
     move=True,
     move_directory=True,
+    download=True,
     max_name_chars=40,
     max_directory_chars=60,
     max_size_bytes=1000,

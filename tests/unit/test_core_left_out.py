@@ -78,7 +78,7 @@ def test_a_directory_with_a_name_too_long_fails_by_itself() -> None:
 
 
 def test_where_the_remote_has_no_directories_none_are_made_or_adopted() -> None:
-    flat = Capabilities(False, False, False, 40, 60, 1000)
+    flat = Capabilities(False, False, False, False, 40, 60, 1000)
     plan = Views(capabilities=flat).directory("d").file("d/x").plan()
     assert said(plan) == ["create d/x"]
     assert plan.adopted == ()

@@ -12,10 +12,10 @@ from syncd.core.retry import Patience
 from syncd.errors import Rejected
 from syncd.remotes import Account, Losant, Traffic
 from syncd.remotes.account import Proxies
-from syncd.remotes.guard import ApiResolver, UploadGuard, UploadResolver
+from syncd.remotes.guard import ApiResolver, StorageGuard, StorageResolver
 from tests.remote_support import Bytes
 
-PUBLIC = UploadGuard(URL("https://api.losant.com"))
+PUBLIC = StorageGuard(URL("https://api.losant.com"))
 
 
 @pytest.mark.parametrize("url", ["https://s3.amazonaws.com/bucket", "https://1.1.1.1/", "https://[2606:4700::1]/x"])
@@ -54,7 +54,7 @@ def test_what_a_public_api_must_not_name(url: str) -> None:
 
 @pytest.mark.parametrize("api", ["http://127.0.0.1:8080", "http://10.0.0.5", "https://[fd00::5]"])
 def test_an_api_inside_the_network_may_name_hosts_inside(api: str) -> None:
-    guard = UploadGuard(URL(api))
+    guard = StorageGuard(URL(api))
     scheme = URL(api).scheme
     assert guard.check(f"{scheme}://10.1.2.3/bucket").host == "10.1.2.3"
     with pytest.raises(Rejected):
@@ -80,7 +80,7 @@ class Names(AbstractResolver):
 
 async def test_a_name_that_is_rebound_is_refused_when_it_leads_inside() -> None:
     names = Names("93.184.216.34", "169.254.169.254", "10.0.0.1")
-    resolver = UploadResolver(names, UploadGuard(URL("https://api.test")))
+    resolver = StorageResolver(names, StorageGuard(URL("https://api.test")))
 
     assert [found["host"] for found in await resolver.resolve("s3.test", 443)] == ["93.184.216.34"]
     for _ in range(2):
@@ -91,7 +91,7 @@ async def test_a_name_that_is_rebound_is_refused_when_it_leads_inside() -> None:
 
 
 async def test_an_api_whose_name_leads_inside_may_name_hosts_inside() -> None:
-    guard = UploadGuard(URL("https://losant.corp"))
+    guard = StorageGuard(URL("https://losant.corp"))
     with pytest.raises(Rejected):
         guard.check("https://10.1.2.3/")
 
@@ -100,7 +100,7 @@ async def test_an_api_whose_name_leads_inside_may_name_hosts_inside() -> None:
 
     guard.check("https://10.1.2.3/")
     with pytest.raises(Rejected):
-        await UploadResolver(Names("169.254.1.1"), guard).resolve("s3.corp")
+        await StorageResolver(Names("169.254.1.1"), guard).resolve("s3.corp")
     await api.close()
 
 
