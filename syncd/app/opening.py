@@ -24,6 +24,7 @@ from syncd.local.media import content_type_of
 from syncd.ports import Telemetry
 from syncd.remotes.account import Account
 from syncd.remotes.losant import Losant
+from syncd.remotes.privasfer import Privasfer
 from syncd.remotes.transport import Traffic
 from syncd.settings import JobSpec, RemoteSpec
 from syncd.store.sqlite import open_store
@@ -57,6 +58,7 @@ async def open_job(
         capabilities=remote.capabilities,
         content_type=content_type_of,
         filter=tree,
+        adopt_by_size=spec.adopt_by_size,
     )
     return Job(
         name=spec.name,
@@ -79,7 +81,7 @@ class Remotes:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         self._stack = AsyncExitStack()
-        self._accounts: dict[RemoteSpec, tuple[Account, str]] = {}
+        self._accounts: dict[RemoteSpec, tuple[Account, str | None]] = {}
         self._embedded: RemoteSpec | None = None
         self._opening = asyncio.Lock()
 
@@ -100,10 +102,12 @@ class Remotes:
         traffic: Traffic,
         sleep: Callable[[float], Awaitable[None]],
         sent: Callable[[int], None] = lambda _: None,
-    ) -> Losant:
+    ) -> Losant | Privasfer:
         """A directory of the remote, with connections and limits shared by all who ask for the same remote."""
         async with self._opening:
             account, application_id = self._accounts.get(spec) or await self._open(spec)
+        if application_id is None:
+            return Privasfer(account, directory=directory, traffic=traffic, sleep=sleep, sent=sent)
         return Losant(
             account,
             application_id=application_id,
@@ -114,10 +118,11 @@ class Remotes:
             sent=sent,
         )
 
-    async def _open(self, spec: RemoteSpec) -> tuple[Account, str]:
+    async def _open(self, spec: RemoteSpec) -> tuple[Account, str | None]:
+        """The account, and the application where its API has those."""
         known = await self._started(spec) if spec.kind == EMBEDDED else spec
-        if known.api_url is None or known.token is None or known.application_id is None:
-            raise ConfigurationError(f"remote {spec.name} lacks an api_url, a token or an application_id")
+        if known.api_url is None or known.token is None:
+            raise ConfigurationError(f"remote {spec.name} lacks an api_url or a token")
         account = Account(
             name=spec.name,
             api_url=known.api_url,

@@ -64,6 +64,7 @@ JOB = [
     click.Option(["--workers"], type=click.IntRange(1, 256), metavar="N", help="How many transfers at once."),
     flag("--checksum", "Read every file: trust no size and time."),
     flag("--accept-source", "The source was moved to another filesystem on purpose."),
+    flag("--adopt-by-size", "Privasfer, state lost: take a file there of the same name and size for the local one."),
     *ACCOUNT,
 ]
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

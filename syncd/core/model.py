@@ -135,7 +135,6 @@ class Capabilities:
     replace_in_place: bool = True
     checksums: bool = True
     unique_names: bool = True
-    download: bool = True
 
 
 @dataclass(frozen=True, slots=True)

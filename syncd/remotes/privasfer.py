@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from syncd.core.model import Capabilities, RemoteEntry
 from syncd.core.paths import is_below, key_of, parent_of, path_of
 from syncd.errors import Rejected, RenamedByRemote, Transient
-from syncd.ports import Content, Sink
+from syncd.ports import Content, Receiver, Sink
 from syncd.remotes.account import Account
 from syncd.remotes.http import Failed
 from syncd.remotes.limits import Clock, Sleep
@@ -132,6 +132,10 @@ class Privasfer:
 
     async def delete(self, record: RemoteEntry) -> None:
         await self._api.delete(record.id)
+
+    async def download(self, record: RemoteEntry, into: Receiver) -> None:
+        del record, into
+        raise Rejected("the remote has no documented way to download")
 
     async def make_directory(self, path: str) -> RemoteEntry:
         del path

@@ -8,9 +8,10 @@ for NUL too, which rclone would read as NUL. So names written by either can be r
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 from syncd.core.model import Kind, RemoteEntry, Status
-from syncd.core.paths import key_of
+from syncd.core.paths import join, key_of
 from syncd.errors import Rejected
 from syncd.remotes.privasfer_api import Record
 from syncd.remotes.records import BAD_NAME
@@ -64,7 +65,13 @@ class Names:
         path = path_of_name(record.full_filename)
         if record.trashed or not path.startswith(self._prefix):
             return None
-        path = path[len(self._prefix) :]
-        is_bad = "\0" in path or any(part in ("", ".", "..") for part in path.split("/"))
-        key = BAD_NAME + record.id.encode() if is_bad else key_of(path)
+        parts = path[len(self._prefix) :].split("/")
+        good = list(takewhile(_may_be_local, parts))
+        key = key_of("/".join(good))
+        if len(good) < len(parts):
+            key = join(key, BAD_NAME + record.id.encode())
         return RemoteEntry(key, Kind.FILE, record.size, None, record.id, Status.COMPLETED, record.created_at)
+
+
+def _may_be_local(part: str) -> bool:
+    return part not in ("", ".", "..") and "\0" not in part

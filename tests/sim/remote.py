@@ -84,6 +84,7 @@ class MemoryRemote:
     async def create(
         self, path: str, content: Content, *, begun_s_ago: float | None = None, beside: Collection[str] = ()
     ) -> RemoteEntry:
+        del beside
         with self._operation(f"create {path}", at=path):
             there = [] if begun_s_ago is None else await self._looked_for(path)
             record = there[0] if there else await self._make(path, Kind.FILE)

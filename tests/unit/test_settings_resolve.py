@@ -89,6 +89,7 @@ class TestJobs:
             drain_s=120.0,
             verify_checksums=True,
             accept_source=True,
+            adopt_by_size=False,
             settle_s=0.5,
             settle_max_s=300.0,
             rescan_s=3600.0,
