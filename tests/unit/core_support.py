@@ -55,6 +55,7 @@ class Views:
     rules: Filter = field(default_factory=Filter)
     capabilities: Capabilities = ALL
     empty_directories: bool = True
+    adopt_by_size: bool = False
     max_delete: MaxDelete = NO_GUARD
     unreadable: set[str] = field(default_factory=set)
     read: list[str] = field(default_factory=list)
@@ -130,6 +131,7 @@ class Views:
             capabilities=self.capabilities,
             content_type=content_type,
             filter=self.rules,
+            adopt_by_size=self.adopt_by_size,
         )
 
     def differences(self) -> tuple[list[Difference], Census]:
