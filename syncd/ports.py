@@ -83,8 +83,9 @@ class LocalTree(Protocol):
         where `directory` went away meanwhile."""
         ...
 
-    def exists(self, path: str) -> bool:
-        """Whether anything is at the path now, also if it cannot be read: asked right before its deletion."""
+    def exists(self, path: str, *, as_directory: bool = True) -> bool:
+        """Whether anything is at the path now, also if it cannot be read: asked right before its deletion. Without
+        `as_directory`, a directory is nothing."""
         ...
 
     async def fingerprint(self, entry: LocalEntry) -> Fingerprint:

@@ -26,6 +26,13 @@ def is_effect(record: RemoteEntry, base: BaselineEntry | None) -> bool:
     return str(record.size) == size_bytes and record.id not in (base.id, *beside)
 
 
+def is_being_replaced(record: RemoteEntry, base: BaselineEntry | None) -> bool:
+    """Whether this job has begun to replace a record, knowing nothing of what it holds."""
+    if base is None or base.sync != Sync.CLAIMED or base.checksum is not None:
+        return False
+    return record.checksum is None and record.id == base.id
+
+
 def is_replaced(record: RemoteEntry, base: BaselineEntry | None) -> bool:
     """Whether a record is the old one of a replacement whose new one is there."""
     return base is not None and base.sync == Sync.UPLOADED and record.id == base.claim

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from syncd.core.claims import is_effect, is_replaced
+from syncd.core.claims import is_being_replaced, is_effect, is_replaced
 from syncd.core.diff import Difference, has_known_content, same_stat
 from syncd.core.model import (
     BaselineEntry,
@@ -268,8 +268,9 @@ def _compared_file(
             findings.adopted.append(row)
         findings.by_size += by_size
         return
-    reason = "an upload of it was not seen to its end" if is_effect(remote, base) else "the content changed"
-    if is_drifted(remote, base) and not may_be_sent(base):
+    cut_off = is_effect(remote, base) or is_being_replaced(remote, base)
+    reason = "an upload of it was not seen to its end" if cut_off else "the content changed"
+    if is_drifted(remote, base) and not (may_be_sent(base) or is_being_replaced(remote, base)):
         findings.drifted.append(Drift(path_of(local.key), "changed"))
         reason = "the remote has other content, not put there by this job"
     findings.uploads[local.key] = Upload(local, remote, base, reason)

@@ -147,10 +147,11 @@ class MemoryTree:
             if entry.key.count(b"\0") == depth or goes_into(b"\0".join(entry.key.split(b"\0")[: depth + 1]))
         ]
 
-    def exists(self, path: str) -> bool:
+    def exists(self, path: str, *, as_directory: bool = True) -> bool:
         self.chaos.point(f"exists {path}")
         self.asked[path] = self.chaos.step
-        return path in self.nodes
+        node = self.nodes.get(path)
+        return node is not None and (as_directory or node.kind != Kind.DIRECTORY)
 
     async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
         content = await self.read(entry)

@@ -308,3 +308,12 @@ def test_a_claim_that_is_a_checksum_matches_nothing() -> None:
     assert not is_effect(record, None)
     assert not is_replaced(record, None)
     assert record.key == key_of("a")
+
+
+def test_a_replacement_begun_twice_is_no_drift() -> None:
+    views = FlatViews().flat("a", "made", id_="made").file("a", "newer")
+    views.row("a", "newer", sync=Sync.CLAIMED, claim=upload_claim(5, ["made"]), id_="made")
+    views.base["a"] = views.base["a"]._replace(checksum=None, mtime_ns=0)
+    plan = views.plan()
+
+    assert (said(plan), plan.drifted) == (["replace a"], ())

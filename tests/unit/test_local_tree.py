@@ -230,3 +230,11 @@ def test_a_path_s_bytes_survive(tmp_path: Path) -> None:
     assert {entry.key for entry in Tree(tmp_path).scan()} == {
         key_of(name) for name in ("new\nline", "esc\x1b[31m", "‮rtl")
     }
+
+
+def test_a_directory_is_nothing_where_only_files_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "f").touch()
+    tree = Tree(tmp_path, include=(), exclude=(), follow_symlinks=False, left_out=())
+    assert [tree.exists(path) for path in ("d", "f")] == [True, True]
+    assert [tree.exists(path, as_directory=False) for path in ("d", "f")] == [False, True]

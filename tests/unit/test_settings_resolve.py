@@ -277,10 +277,19 @@ class TestWhatContradicts:
         assert f"jobs.assets.{line.split()[0]}" in refusal(options)
         assert "is not supported by this version" in refusal(options)
 
-    def test_a_kind_that_is_not_built_is_refused_at_a_run(self, write: Write) -> None:
+    def test_privasfer_has_no_applications(self, write: Write) -> None:
         options = write(MINIMAL.replace('kind = "losant"', 'kind = "privasfer"'))
-        check(load(options))
-        assert refusal(options) == "remotes of kind privasfer are not supported by this version"
+        assert refusal(options).startswith("remotes.prod.application_id: kind privasfer has none")
+
+    def test_adopting_by_size_is_for_remotes_without_checksums(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SYNCD_TOKEN", "t")
+        options = write(MINIMAL, adopt_by_size=True)
+        assert refusal(options).startswith("--adopt-by-size is for remotes without checksums (privasfer); assets is on")
+        (spec,) = specs(options, "/srv", "privasfer:///x")
+        assert (spec.adopt_by_size, spec.remote.api_url) == (True, "https://privasfer.com")
+        assert (spec.remote.application_id, spec.directory) == (None, "x")
 
 
 def test_a_listing_has_the_account_of_its_destination(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
