@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Self
 
 from syncd.app.places import state_path, tree_of
-from syncd.core.classify import Policy
+from syncd.core.bandwidth import UNLIMITED, Timetable
+from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.slots import Slots
 from syncd.errors import ConfigurationError, JobLocked
@@ -50,7 +51,14 @@ async def open_job(
     stack.push_async_callback(store.aclose)
     for notice in store.notices:
         telemetry.warning(notice)
-    remote = await remotes.at(spec.remote, spec.directory, traffic=traffic, sleep=slots.sleep, sent=telemetry.sent)
+    remote = await remotes.at(
+        spec.remote,
+        spec.directory,
+        traffic=traffic,
+        sleep=slots.sleep,
+        sent=telemetry.sent,
+        bandwidth=spec.bandwidth,
+    )
     policy = Policy(
         delete=spec.delete,
         max_delete=spec.max_delete,
@@ -59,6 +67,8 @@ async def open_job(
         content_type=content_type_of,
         filter=tree,
         adopt_by_size=spec.adopt_by_size,
+        on_drift=spec.on_drift,
+        order=spec.order,
     )
     return Job(
         name=spec.name,
@@ -102,12 +112,13 @@ class Remotes:
         traffic: Traffic,
         sleep: Callable[[float], Awaitable[None]],
         sent: Callable[[int], None] = lambda _: None,
+        bandwidth: Timetable = UNLIMITED,
     ) -> Losant | Privasfer:
         """A directory of the remote, with connections and limits shared by all who ask for the same remote."""
         async with self._opening:
             account, application_id = self._accounts.get(spec) or await self._open(spec)
         if application_id is None:
-            return Privasfer(account, directory=directory, traffic=traffic, sleep=sleep, sent=sent)
+            return Privasfer(account, directory=directory, traffic=traffic, sleep=sleep, sent=sent, bandwidth=bandwidth)
         return Losant(
             account,
             application_id=application_id,
@@ -116,6 +127,7 @@ class Remotes:
             traffic=traffic,
             sleep=sleep,
             sent=sent,
+            bandwidth=bandwidth,
         )
 
     async def _open(self, spec: RemoteSpec) -> tuple[Account, str | None]:

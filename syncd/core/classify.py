@@ -5,9 +5,9 @@ Called by `core.plan`. A path is looked at alone here: moves, what is in whose w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from syncd.core.claims import is_being_replaced, is_effect, is_replaced
 from syncd.core.diff import Difference, has_known_content, same_stat
@@ -19,7 +19,7 @@ from syncd.core.model import (
     Fingerprint,
     Kind,
     LocalEntry,
-    MaxDelete,
+    OnDrift,
     Problem,
     RemoteEntry,
     Skip,
@@ -27,6 +27,7 @@ from syncd.core.model import (
     Sync,
 )
 from syncd.core.ownership import (
+    is_being_changed,
     is_drifted,
     is_own_directory,
     is_own_repeat,
@@ -35,55 +36,33 @@ from syncd.core.ownership import (
     may_go,
     may_make_way,
     standing,
+    stays_away,
 )
 from syncd.core.paths import parent_of, path_of
-
-
-class Filter(Protocol):
-    def wants(self, path: str, *, directory: bool) -> bool:
-        """Whether the path is in: included, or nothing need be, and not excluded."""
-        ...
-
-    def excludes(self, path: str, *, directory: bool) -> bool:
-        """Whether an exclude pattern matches the path or a directory above it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the job and its remote allow."""
-
-    delete: DeleteMode
-    max_delete: MaxDelete
-    empty_directories: bool
-    capabilities: Capabilities
-    content_type: Callable[[str], str]
-    filter: Filter
-    adopt_by_size: bool = False
-    """Whether a file that nothing is known of is taken for the source's if the remote only tells that its size is."""
-
-    @property
-    def renames(self) -> bool:
-        """Whether what left one path and came to another is looked for."""
-        return self.delete is not DeleteMode.NEVER
+from syncd.core.policy import Filter, Policy
+from syncd.core.stamps import aside_of
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What every judgement on a difference looks at beside it. `left_out`: remote paths that the filters leave out."""
+    """What every judgement on a difference looks at beside it. `left_out`: remote paths that the filters leave out;
+    `stamp`: the time, as it stands in names."""
 
     checksums: Mapping[bytes, Fingerprint]
     policy: Policy
     left_out: frozenset[bytes]
+    stamp: str
 
 
 class Upload(NamedTuple):
-    """`remote` is what is at its place now: a file to replace, or a directory that has to go first."""
+    """`remote` is what is at its place now: a file to replace, or a directory that has to go first. `aside` as for
+    Replace."""
 
     local: LocalEntry
     remote: RemoteEntry | None
     base: BaselineEntry | None
     reason: str
+    aside: str = ""
 
 
 class Removal(NamedTuple):
@@ -105,6 +84,8 @@ class Findings:
     """Local files that the remote cannot have."""
     directories: dict[bytes, RemoteEntry | None] = field(default_factory=dict)
     """Local directories that the remote lacks, with the file that is in their place."""
+    away: set[bytes] = field(default_factory=set)
+    """Of those the ones that somebody else deleted and that are not made again for their own sake."""
     gone: dict[bytes, Removal] = field(default_factory=dict)
     """Remote files and directories that go."""
     leftovers: list[tuple[RemoteEntry, str]] = field(default_factory=list)
@@ -114,7 +95,11 @@ class Findings:
     """Paths of remote records that are left where they are and have no local side of their kind."""
     adopted: list[BaselineEntry] = field(default_factory=list)
     forgotten: list[bytes] = field(default_factory=list)
+    detached: list[str] = field(default_factory=list)
+    """Known files that the filters leave out now: among the forgotten."""
     drifted: list[Drift] = field(default_factory=list)
+    kept: int = 0
+    """Local files whose remote side is left as somebody else made it."""
     problems: list[Problem] = field(default_factory=list)
     skipped: list[Skip] = field(default_factory=list)
     extra: int = 0
@@ -230,27 +215,33 @@ def _file(difference: Difference, local: LocalEntry, facts: Facts, findings: Fin
         findings.problems.append(Problem(path_of(key), "create", refused))
         findings.refused.append(local)
     elif remote is None:
-        _missing_file(local, base, findings)
+        _missing_file(local, base, facts, findings)
     elif remote.kind == Kind.DIRECTORY:
         findings.uploads[key] = Upload(local, remote, base, "a file now, no longer a directory")
-        if key not in facts.left_out and may_make_way(remote, base, facts.policy.delete):
+        if key not in facts.left_out and may_make_way(remote, base, facts.policy):
             findings.gone[key] = Removal(remote, base, True, "a file takes its place")
         else:
             findings.stays.add(key)
     elif remote.status == Status.PENDING:
         if base is not None and base.id == remote.id and base.sync != Sync.CLAIMED and same_stat(local, base):
             findings.awaiting.append(difference)
+        elif facts.policy.on_drift is not OnDrift.OVERWRITE and is_being_changed(base):
+            findings.drifted.append(Drift(path_of(key), "changed"))
+            findings.kept += 1
         else:
             findings.uploads[key] = Upload(local, remote, base, "its upload was never completed")
     else:
         _compared_file(difference, local, remote, facts, findings)
 
 
-def _missing_file(local: LocalEntry, base: BaselineEntry | None, findings: Findings) -> None:
+def _missing_file(local: LocalEntry, base: BaselineEntry | None, facts: Facts, findings: Findings) -> None:
     reason = "new"
     if base is not None and base.kind == Kind.FILE and base.checksum is not None:
         findings.drifted.append(Drift(path_of(local.key), "deleted"))
         reason = "it was deleted from the destination"
+    if stays_away(local, base, facts.policy):
+        findings.kept += 1
+        return
     findings.uploads[local.key] = Upload(local, None, base, reason)
 
 
@@ -269,11 +260,20 @@ def _compared_file(
         findings.by_size += by_size
         return
     cut_off = is_effect(remote, base) or is_being_replaced(remote, base)
-    reason = "an upload of it was not seen to its end" if cut_off else "the content changed"
-    if is_drifted(remote, base) and not (may_be_sent(base) or is_being_replaced(remote, base)):
-        findings.drifted.append(Drift(path_of(local.key), "changed"))
-        reason = "the remote has other content, not put there by this job"
-    findings.uploads[local.key] = Upload(local, remote, base, reason)
+    if not is_drifted(remote, base) or may_be_sent(base) or cut_off:
+        reason = "an upload of it was not seen to its end" if cut_off else "the content changed"
+        findings.uploads[local.key] = Upload(local, remote, base, reason)
+        return
+    path = path_of(local.key)
+    findings.drifted.append(Drift(path, "changed"))
+    reason, aside = "the remote has other content, not put there by this job", ""
+    if facts.policy.on_drift is OnDrift.KEEP:
+        findings.kept += 1
+        return
+    if facts.policy.on_drift is OnDrift.COPY:
+        aside = aside_of(path, facts.stamp, max_name_chars=facts.policy.capabilities.max_name_chars)
+        reason += f": that is kept as {aside}"
+    findings.uploads[local.key] = Upload(local, remote, base, reason, aside)
 
 
 def _has_content(remote: RemoteEntry, checksum: str, base: BaselineEntry | None, capabilities: Capabilities) -> bool:
@@ -304,6 +304,8 @@ def _directory(difference: Difference, local: LocalEntry, facts: Facts, findings
         findings.problems.append(Problem(path_of(key), "mkdir", refused))
     elif remote is None:
         findings.directories[key] = None
+        if stays_away(local, base, facts.policy):
+            findings.away.add(key)
     elif remote.kind == Kind.FILE:
         _file_in_the_way(remote, base, facts, findings)
     elif base is None or base.kind != Kind.DIRECTORY or base.id != remote.id:
@@ -331,7 +333,7 @@ def _file_in_the_way(remote: RemoteEntry, base: BaselineEntry | None, facts: Fac
         findings.leftovers.append((remote, UNFINISHED))
         return
     findings.directories[key] = remote
-    if key not in facts.left_out and may_make_way(remote, base, facts.policy.delete):
+    if key not in facts.left_out and may_make_way(remote, base, facts.policy):
         findings.gone[key] = Removal(remote, base, True, "a directory takes its place")
     else:
         findings.stays.add(key)
@@ -344,17 +346,19 @@ def _absent(difference: Difference, facts: Facts, findings: Findings) -> None:
             findings.forgotten.append(key)
         if remote is not None:
             findings.stays.add(key)
+            if base is not None and base.kind == Kind.FILE:
+                findings.detached.append(path_of(key))
     elif remote.status == Status.PENDING and (base is None or is_unfinished(remote, base)):
         if base is None or facts.policy.delete is DeleteMode.NEVER:
             findings.stays.add(key)  # somebody else's upload, or one that may still complete
         else:
             findings.leftovers.append((remote, UNFINISHED))
             findings.forgotten.append(key)
-    elif may_go(remote, base, facts.policy.delete):
+    elif may_go(remote, base, facts.policy):
         reason = "gone from the source" if base is not None else "not in the source"
         findings.gone[key] = Removal(remote, base, False, reason)
-        if base is not None and remote.kind == Kind.FILE and is_drifted(remote, base):
-            findings.drifted.append(Drift(path_of(key), "changed"))
+        if remote.kind == Kind.FILE and is_drifted(remote, base):
+            findings.drifted.append(Drift(path_of(key), "changed" if base is not None else "added"))
     else:
         _left_alone(remote, base, facts.policy, findings)
 
@@ -364,6 +368,8 @@ def _left_alone(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy,
     findings.stays.add(remote.key)
     if base is None:
         findings.extra += remote.kind == Kind.FILE
+        if policy.delete is DeleteMode.MIRROR and remote.kind == Kind.FILE:
+            findings.drifted.append(Drift(path_of(remote.key), "added"))
     elif base.kind == Kind.FILE and (remote.kind == Kind.DIRECTORY or is_drifted(remote, base)):
         findings.drifted.append(Drift(path_of(remote.key), "changed"))
         if remote.status == Status.COMPLETED:
@@ -385,8 +391,7 @@ def _surplus(difference: Difference, facts: Facts, findings: Findings) -> None:
     if others:
         findings.beside[key] = tuple(one.id for one in others)
     removal = findings.gone.get(key)
-    is_gone = removal is not None and facts.policy.delete is DeleteMode.MIRROR
-    if removal is not None and is_gone and all(one.status == Status.COMPLETED for one in others):
+    if removal is not None and facts.policy.takes_all and all(one.status == Status.COMPLETED for one in others):
         findings.gone[key] = removal._replace(also=tuple(others))
     elif others:
         findings.stays.add(key)

@@ -67,14 +67,15 @@ def merge_join(left: Iterable[Left], right: Iterable[Right]) -> Iterator[tuple[b
     other = next(rights, None)
     for one in left:
         key = one.key
-        while other is not None and other.key < key:
-            yield other.key, None, other
-            other = next(rights, None)
-        if other is not None and other.key == key:
-            yield key, one, other
-            other = next(rights, None)
-        else:
-            yield key, one, None
+        if other is None or other.key != key:  # most are equal
+            while other is not None and other.key < key:
+                yield other.key, None, other
+                other = next(rights, None)
+            if other is None or other.key != key:
+                yield key, one, None
+                continue
+        yield key, one, other
+        other = next(rights, None)
     while other is not None:
         yield other.key, None, other
         other = next(rights, None)

@@ -109,6 +109,22 @@ class DeleteMode(Enum):
     MIRROR = "mirror"
 
 
+class OnDrift(Enum):
+    """What becomes of a remote file that somebody else changed, deleted or added."""
+
+    OVERWRITE = "overwrite"
+    KEEP = "keep"
+    COPY = "copy"
+    """Theirs is moved aside before ours takes its place."""
+
+
+class Order(Enum):
+    """Which of a plan's uploads go first."""
+
+    SMALL_FIRST = "small-first"
+    NEWEST_FIRST = "newest-first"
+
+
 @dataclass(frozen=True, slots=True)
 class MaxDelete:
     """How many deletions are done without asking: a count, or a percentage of the files known on the destination."""
@@ -168,11 +184,14 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
+    """`aside`: the path that what is there is moved to before, "" where it is overwritten."""
+
     path: str
     reason: str
     local: LocalEntry
     remote: RemoteEntry
     base: BaselineEntry | None
+    aside: str = ""
     beside: tuple[str, ...] = ()
 
     name = "replace"

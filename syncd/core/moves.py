@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from syncd.core.classify import Facts, Policy, left_out, refusal
+from syncd.core.classify import Facts, left_out, refusal
 from syncd.core.diff import Difference, has_known_content, same_stat
 from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status
+from syncd.core.ownership import stays_away
 from syncd.core.paths import name_of, path_of
+from syncd.core.policy import Policy
 
 Entry = TypeVar("Entry", LocalEntry, RemoteEntry)
 
@@ -51,9 +53,11 @@ def nominees(differences: Sequence[Difference], policy: Policy) -> list[LocalEnt
 
 
 def new_file(difference: Difference, policy: Policy) -> LocalEntry | None:
-    """The local file, if the remote has nothing there and can have it."""
+    """The local file, if the remote has nothing there, and can and may have it."""
     local = difference.local
     if local is None or local.kind != Kind.FILE or difference.remote is not None:
+        return None
+    if stays_away(local, difference.base, policy):
         return None
     return local if refusal(local, policy.capabilities) is None else None
 

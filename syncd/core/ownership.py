@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from syncd.core.claims import is_effect, is_replaced
 from syncd.core.diff import Difference, has_known_content
-from syncd.core.model import BaselineEntry, DeleteMode, Kind, RemoteEntry, Status, Sync
+from syncd.core.model import BaselineEntry, DeleteMode, Kind, LocalEntry, OnDrift, RemoteEntry, Status, Sync
+from syncd.core.policy import Policy
 
 
 def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
@@ -46,18 +47,37 @@ def _is_known_directory(remote: RemoteEntry, base: BaselineEntry | None) -> bool
     return base is not None and base.kind == Kind.DIRECTORY and base.id in ("", remote.id)
 
 
-def may_go(remote: RemoteEntry, base: BaselineEntry | None, mode: DeleteMode) -> bool:
-    """Whether the mode lets a record go: in `tracked`, only what this job put or adopted there, unchanged."""
-    if mode is not DeleteMode.TRACKED:
-        return mode is DeleteMode.MIRROR
-    return is_own_directory(remote, base) if remote.kind == Kind.DIRECTORY else not is_drifted(remote, base)
+def may_go(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy) -> bool:
+    """Whether the policy lets a record go: only what this job put or adopted there, unchanged, or all of them. A
+    directory that was only adopted goes with `mirror` alone."""
+    if policy.delete is DeleteMode.NEVER or policy.takes_all:
+        return policy.takes_all
+    if remote.kind == Kind.DIRECTORY:
+        is_mirrored = policy.delete is DeleteMode.MIRROR and _is_known_directory(remote, base)
+        return is_mirrored or is_own_directory(remote, base)
+    return not is_drifted(remote, base)
 
 
-def may_make_way(remote: RemoteEntry, base: BaselineEntry | None, mode: DeleteMode) -> bool:
+def may_make_way(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy) -> bool:
     """Whether a record may go for what takes its place: then a directory that was only adopted may, too."""
-    if remote.kind == Kind.DIRECTORY and mode is DeleteMode.TRACKED:
+    if remote.kind == Kind.DIRECTORY and policy.delete is DeleteMode.TRACKED:
         return _is_known_directory(remote, base)
-    return may_go(remote, base, mode)
+    return may_go(remote, base, policy)
+
+
+def stays_away(local: LocalEntry, base: BaselineEntry | None, policy: Policy) -> bool:
+    """Whether what the destination lacks was deleted there by somebody else and is not to be made again.
+
+    That needs proof that it was there: a directory's id, a file's upload seen complete.
+    """
+    if base is None or base.kind != local.kind or policy.on_drift is not OnDrift.KEEP:
+        return False
+    return base.sync in (Sync.SYNCED, Sync.ADOPTED) and base.id != ""
+
+
+def is_being_changed(base: BaselineEntry | None) -> bool:
+    """Whether an unfinished record at a known path can only be an upload of somebody else's."""
+    return base is not None and base.kind == Kind.FILE and base.sync == Sync.SYNCED
 
 
 def is_own_repeat(record: RemoteEntry, difference: Difference, checksum: str | None, mode: DeleteMode) -> bool:

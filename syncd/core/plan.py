@@ -6,14 +6,14 @@ plan was executed gives an empty one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from syncd.core.classify import (
     Facts,
-    Policy,
     Removal,
+    Upload,
     classify,
     left_out,
     may_be_adopted,
@@ -33,6 +33,7 @@ from syncd.core.model import (
     MakeDirectory,
     Move,
     Operation,
+    Order,
     Problem,
     Replace,
     Skip,
@@ -40,9 +41,16 @@ from syncd.core.model import (
 )
 from syncd.core.moves import Pair, nominees
 from syncd.core.paths import ancestors_of, is_below, path_of, slice_below
+from syncd.core.policy import Policy
 from syncd.core.renames import DirectoryMove, Moves, find_moves
 
 TAKEN = "something that this job may not delete is in its place on the destination"
+
+
+_TURN: Mapping[Order, Callable[[tuple[bytes, Upload]], int]] = {
+    Order.SMALL_FIRST: lambda upload: upload[1].local.size,
+    Order.NEWEST_FIRST: lambda upload: -upload[1].local.mtime_ns,
+}
 
 
 class Withheld(NamedTuple):
@@ -60,13 +68,15 @@ class Plan:
 
     `held` counts the files whose deletion the guard holds, `held_because` says why. `withheld`: what would be deleted
     if it were licensed and not held. `extra`: files of the destination that are left alone because they are not this
-    job's.
+    job's; `kept`: files of the source whose place there is left as somebody else made it. `detached`: the files among
+    the forgotten that the filters leave out now.
     """
 
     operations: tuple[Operation, ...] = ()
     adopted: tuple[BaselineEntry, ...] = ()
     forgotten: tuple[bytes, ...] = ()
     awaiting: tuple[Difference, ...] = ()
+    detached: tuple[str, ...] = ()
     drifted: tuple[Drift, ...] = ()
     problems: tuple[Problem, ...] = ()
     skipped: tuple[Skip, ...] = ()
@@ -76,6 +86,7 @@ class Plan:
     extra: int = 0
     by_size: int = 0
     """Of the adopted: files whose content could not be compared."""
+    kept: int = 0
 
     @property
     def directory_moves(self) -> tuple[Move, ...]:
@@ -101,13 +112,16 @@ def decide(
     policy: Policy,
     guard: Guard,
     licensed: Collection[bytes] | None = None,
+    *,
+    stamp: str = "",
 ) -> Plan:
-    """The plan for these differences. `checksums` holds what `to_be_read` asked for, as far as it could be read.
+    """The plan for these differences. `checksums` holds what `to_be_read` asked for, as far as it could be read;
+    `stamp` is the time, as it stands in names.
 
     `licensed`: the keys that may be deleted, None for all; the guard is asked about those. What is not licensed waits,
     with what is to take its place.
     """
-    facts = Facts(checksums, policy, left_out(differences, policy.filter))
+    facts = Facts(checksums, policy, left_out(differences, policy.filter), stamp)
     draft = _Draft(differences, facts, licensed=licensed)
     because = guard.held(draft.deletions)
     if because is None:
@@ -250,12 +264,14 @@ class _Draft:
             adopted=tuple(findings.adopted),
             forgotten=tuple(findings.forgotten),
             awaiting=tuple(findings.awaiting),
+            detached=tuple(findings.detached),
             drifted=tuple(findings.drifted),
             problems=tuple(findings.problems),
             skipped=tuple(findings.skipped),
             withheld=tuple(self.withheld.values()),
             extra=findings.extra,
             by_size=findings.by_size,
+            kept=findings.kept,
         )
 
     def _make_directories(self) -> Iterable[MakeDirectory]:
@@ -273,15 +289,17 @@ class _Draft:
 
     def _is_wanted_empty(self, key: bytes) -> bool:
         policy = self.facts.policy
-        return policy.empty_directories and policy.filter.wants(path_of(key), directory=True)
+        is_wanted = policy.empty_directories and policy.filter.wants(path_of(key), directory=True)
+        return is_wanted and key not in self.findings.away
 
     def _uploads(self) -> Iterable[Create | Replace]:
-        for key, (local, remote, base, reason) in self.findings.uploads.items():
+        uploads = sorted(self.findings.uploads.items(), key=_TURN[self.facts.policy.order])
+        for key, (local, remote, base, reason, aside) in uploads:
             if remote is None or remote.kind == Kind.DIRECTORY:
                 begun = base is not None and base.sync == Sync.CLAIMED
                 yield Create(path_of(key), reason, local, begun, self.findings.beside.get(key, ()))
             else:
-                yield Replace(path_of(key), reason, local, remote, base, beside=self.findings.beside.get(key, ()))
+                yield Replace(path_of(key), reason, local, remote, base, aside, self.findings.beside.get(key, ()))
 
     def _deletes(self) -> list[Delete]:
         """Deepest first; a directory of which nothing stays goes in one call with everything in it."""

@@ -139,6 +139,11 @@ class WorkQueue:
         parked = self._parked.get(path)
         return parked is not None and not parked.trying and parked.entry == entry
 
+    @property
+    def resting(self) -> frozenset[str]:
+        """The parked paths whose time has not come."""
+        return frozenset(path for path, parked in self._parked.items() if not parked.trying)
+
     def solved(self, paths: Iterable[str]) -> None:
         for path in paths:
             self._parked.pop(path, None)

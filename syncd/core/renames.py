@@ -15,6 +15,7 @@ from syncd.core.classify import Facts, is_left_out, known_checksum, occupied_par
 from syncd.core.diff import Difference
 from syncd.core.model import Kind, LocalEntry, RemoteEntry
 from syncd.core.moves import Pair, gone_file, pair_files
+from syncd.core.ownership import stays_away
 from syncd.core.paths import ancestors_of, name_of, parent_of, slice_below
 
 Rename = tuple[bytes, bytes]
@@ -138,8 +139,13 @@ class _View:
         self.coming = self._coming()
 
     def _coming(self) -> dict[bytes, LocalEntry]:
-        """The local directories of which the remote has nothing, and that can be made there."""
-        filled = occupied_parents(one.key for one in self._differences if one.remote is not None)
+        """The local directories of which the remote has nothing, and that can and may be made there."""
+        policy = self._facts.policy
+        filled = occupied_parents(
+            one.key
+            for one in self._differences
+            if one.remote is not None or (one.local is not None and stays_away(one.local, one.base, policy))
+        )
         files = {one.key for one in self._differences if one.remote is not None and one.remote.kind == Kind.FILE}
         return {
             one.key: one.local
@@ -149,7 +155,7 @@ class _View:
             and one.remote is None
             and one.key not in filled
             and files.isdisjoint(ancestors_of(one.key))
-            and refusal(one.local, self._facts.policy.capabilities) is None
+            and refusal(one.local, policy.capabilities) is None
         }
 
     def pays(self, old: bytes, new: bytes, *, most_lost: int) -> bool:

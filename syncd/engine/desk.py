@@ -34,6 +34,8 @@ class Desk:
     """How many records the destination has, as far as is known."""
     whole_moves_from_s: float = 0.0
     """Until then directories are moved file by file: one could not be moved as a whole."""
+    drifting: set[bytes] = field(default_factory=set)
+    """What somebody else changed on the destination and is not known to be put right: locally nothing tells of it."""
     _blocked: dict[str, _Blocked] = field(default_factory=dict)
 
     def block(self, keys: Iterable[bytes], *, since_s: float, now_s: float) -> None:
@@ -54,6 +56,11 @@ class Desk:
             if not any(self.busy.now.touch(key) for key in blocked.keys):
                 del self._blocked[directory]
                 self.queue.look_at([directory], since_s=blocked.since_s, due_s=now_s)
+
+    def to_be_asked(self) -> set[bytes]:
+        """The directories of which the remote has to be asked although nothing changed locally."""
+        resting = self.queue.resting
+        return {parent_of(key) for key in self.drifting if path_of(key) not in resting}
 
     def blocked_since_s(self) -> float | None:
         return min((one.since_s for one in self._blocked.values()), default=None)

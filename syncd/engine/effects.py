@@ -1,4 +1,4 @@
-"""One operation each: intent recorded, effect, outcome recorded.
+"""One operation each: intent recorded, effect, outcome recorded. Only the effect takes a slot.
 
 Called by `execute`, which bounds and orders them and turns what they raise into outcomes.
 """
@@ -41,8 +41,8 @@ class Effects:
         content = await self._job.tree.read(operation.local)
         key, size = operation.local.key, content.entry.size
         claim = claimed(key, self._claim(content, operation.beside), size_bytes=size)
-        begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
-        async with self._intending([claim, *_rows_of(parents)]):
+        async with self._intending([claim, *_rows_of(parents)], before=[claim] if operation.begun else []):
+            begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
             record = await self._job.remote.create(
                 operation.path, content, begun_s_ago=begun_s_ago, beside=operation.beside
             )
@@ -51,6 +51,9 @@ class Effects:
         self._report.bytes_uploaded += content.entry.size
 
     async def replace(self, operation: Replace) -> None:
+        if operation.aside:
+            await self._replace_aside(operation)
+            return
         if not self._job.policy.capabilities.replace_in_place:
             await self._replace_by_another(operation)
             return
@@ -58,10 +61,24 @@ class Effects:
         key, size = operation.local.key, content.entry.size
         remote = operation.remote
         base = proven(operation.base, remote)
-        await self._ledger.claim([claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)])
-        record = await self._job.remote.replace(remote, operation.path, content)
+        claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)
+        async with self._claiming([claim], before=[operation.base] if operation.base else []):
+            record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
         await self.confirmation.expect(row, record, before=remote.checksum)
+        self._report.replaced += 1
+        self._report.bytes_uploaded += content.entry.size
+
+    async def _replace_aside(self, operation: Replace) -> None:
+        """Theirs is moved aside, then ours is created: whatever happens between, theirs is kept. The row tells that
+        something was there until the claim on ours takes its place."""
+        content = await self._job.tree.read(operation.local)
+        key, size = operation.local.key, content.entry.size
+        async with self._job.turn():
+            await self._job.remote.move(operation.remote, operation.aside)
+        async with self._intending([claimed(key, content.checksum, size_bytes=size)]):
+            record = await self._job.remote.create(operation.path, content)
+        await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
 
@@ -72,14 +89,14 @@ class Effects:
         beside = (old.id, *operation.beside)
         known = base if base is not None and base.id == old.id else None
         key, size = operation.local.key, content.entry.size
-        claim = self._claim(content, beside)
-        await self._ledger.claim([claimed(key, claim, size_bytes=size, base=known, record_id=old.id)])
-        record = await self._job.remote.create(operation.path, content, beside=beside)
-        row = uploaded(content.fingerprint, record)
-        await self._ledger.claim([row._replace(claim=old.id)])
-        self._report.replaced += 1
-        self._report.bytes_uploaded += size
-        await self._job.remote.delete(old)
+        claim = claimed(key, self._claim(content, beside), size_bytes=size, base=known, record_id=old.id)
+        async with self._claiming([claim], before=[base] if base else []):
+            record = await self._job.remote.create(operation.path, content, beside=beside)
+            row = uploaded(content.fingerprint, record)
+            await self._ledger.claim([row._replace(claim=old.id)])
+            self._report.replaced += 1
+            self._report.bytes_uploaded += size
+            await self._job.remote.delete(old)
         await self.confirmation.expect(row, record)
 
     def _claim(self, content: Content, beside: Sequence[str]) -> str | None:
@@ -116,15 +133,32 @@ class Effects:
         self._report.moved += operation.files
 
     @asynccontextmanager
-    async def _intending(self, rows: Sequence[BaselineEntry]) -> AsyncIterator[None]:
+    async def _intending(
+        self, rows: Sequence[BaselineEntry], *, before: Sequence[BaselineEntry] = ()
+    ) -> AsyncIterator[None]:
         """Claim what is about to be made, and let go of it where the answer says that nothing was made at those paths:
         what is there then is somebody else's."""
-        await self._ledger.claim(rows)
         try:
-            yield
+            async with self._claiming(rows, before=before):
+                yield
         except (AlreadyExists, NotFound, RenamedByRemote):
             await self._ledger.record([], [row.key for row in rows])
             raise
+
+    @asynccontextmanager
+    async def _claiming(self, rows: Sequence[BaselineEntry], *, before: Sequence[BaselineEntry]) -> AsyncIterator[None]:
+        """Claim, then wait for a slot. A claim whose turn never came gives way to what was known `before`: there is
+        nothing for the next run to look up."""
+        begun = False
+        try:
+            await self._ledger.claim(rows)
+            async with self._job.turn():
+                begun = True
+                yield
+        finally:
+            if not begun:
+                known = {row.key for row in before}
+                await self._ledger.record(before, [row.key for row in rows if row.key not in known])
 
     def _rekeyed(self, old: bytes, new: bytes) -> tuple[list[BaselineEntry], list[bytes]]:
         with self._job.store.rows() as rows:

@@ -30,7 +30,7 @@ from syncd.engine.arrivals import Arrivals
 from syncd.engine.confirm import Confirmation
 from syncd.engine.effects import Effects
 from syncd.engine.fresh import look_into
-from syncd.engine.job import Job
+from syncd.engine.job import Job, Stopped
 from syncd.engine.ledger import Ledger
 from syncd.engine.observe import each, together
 from syncd.errors import (
@@ -214,13 +214,15 @@ class Execution:
     async def _attempt(self, operation: Operation, effect: Callable[[], Awaitable[None]]) -> bool:
         """Whether it was done; a failure of its path is recorded, a danger to the job raised.
 
-        What waited for its slot when the order to stop came is not begun.
+        What waited for its turn when the order to stop came is not begun.
         """
         try:
-            async with self._job.slots:
+            async with self._job.slots.ahead():
                 if self._job.stop.requested:
                     return False
                 await self._take_back_if_renamed(effect)
+        except Stopped:
+            return False
         except RemoteDead:
             raise
         except (AlreadyExists, NotFound) as error:
@@ -251,7 +253,8 @@ class Execution:
             if await self._is_new(renamed):
                 key = key_of(renamed.kept_path or "")
                 record = RemoteEntry(key, Kind.FILE, 0, None, renamed.record_id, Status.PENDING, "")
-                await self._job.remote.delete(record)
+                async with self._job.slots:
+                    await self._job.remote.delete(record)
             raise
 
     async def _delete(self, deletes: Sequence[Delete]) -> None:
@@ -280,12 +283,13 @@ class Execution:
     async def _delete_as_seen(self, operation: Delete) -> None:
         """A file that was looked at a while ago is looked at again. Raises NotFound if somebody changed it since."""
         record = operation.remote
-        age_s = asyncio.get_running_loop().time() - self._seen_s
-        if record.kind == Kind.FILE and not operation.leftover and age_s > STALE_AFTER_S:
-            now = await self._job.remote.get(record.id)
-            if now is not None and (now.key, now.checksum) != (record.key, record.checksum):
-                raise NotFound("somebody changed it on the destination meanwhile")
-        await self._effects.delete(operation, forgettable=self._forgettable)
+        async with self._job.turn():
+            age_s = asyncio.get_running_loop().time() - self._seen_s
+            if record.kind == Kind.FILE and not operation.leftover and age_s > STALE_AFTER_S:
+                now = await self._job.remote.get(record.id)
+                if now is not None and (now.key, now.checksum) != (record.key, record.checksum):
+                    raise NotFound("somebody changed it on the destination meanwhile")
+            await self._effects.delete(operation, forgettable=self._forgettable)
 
     async def _is_back(self, operation: Delete) -> bool:
         """Whether the local side came back since it was looked at: then it is not deleted, and looked at again."""

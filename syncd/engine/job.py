@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from syncd.core.classify import Policy
+from syncd.core.policy import Policy
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
+
+
+class Stopped(Exception):
+    """The order to stop came first: what was to be done is not begun."""
 
 
 class Stop:
@@ -49,3 +56,13 @@ class Job:
     trust_stat: bool = True
     """Whether an unchanged stat means unchanged content (not with --checksum)."""
     accept_source: bool = False
+    wall_s: Callable[[], float] = time.time
+    """The Unix time, for names."""
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """A slot. Raises Stopped if the order to stop came while it was waited for."""
+        async with self.slots:
+            if self.stop.requested:
+                raise Stopped
+            yield

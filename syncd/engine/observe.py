@@ -18,7 +18,8 @@ from syncd.core.diff import (
     local_changes,
     remote_changes,
 )
-from syncd.core.model import UNTRUSTED, BaselineEntry, Kind, SourceIdentity, Status, Sync
+from syncd.core.model import UNTRUSTED, BaselineEntry, Kind, RemoteEntry, SourceIdentity, Status, Sync
+from syncd.core.tally import Tally
 from syncd.engine.job import Job
 from syncd.ports import Spool
 
@@ -60,29 +61,51 @@ class SpoolListing:
         await self.spool.aclose()
 
 
+@dataclass(slots=True)
+class _Tallied:
+    """A sink that adds up what goes into the spool."""
+
+    spool: Spool
+    tally: Tally
+
+    async def add(self, entries: Sequence[RemoteEntry]) -> None:
+        self.tally.add(entries)
+        await self.spool.add(entries)
+
+    async def clear(self) -> None:
+        self.tally = Tally()
+        await self.spool.clear()
+
+
 async def observe(job: Job) -> View:
     """Raises SourceMissing, and what the remote raises when it cannot be listed whole."""
     source = await asyncio.to_thread(job.tree.identity)
-    census = Census()
+    census, tally = Census(), Tally()
     spool = job.store.spool()
     try:
-        walking = asyncio.ensure_future(asyncio.to_thread(walk, job, census))
+        walking = asyncio.ensure_future(asyncio.to_thread(walk, job, census, tally))
         try:
             known = await job.store.count_directories()
-            await job.remote.entries("", spool, recursive=True, directories_known=known or None)
+            listed = _Tallied(spool, Tally())
+            await job.remote.entries("", listed, recursive=True, directories_known=known or None)
         finally:
             changes = await asyncio.shield(walking)  # a thread cannot be cancelled: its end is waited for
-        found = await asyncio.to_thread(_compare, job, spool, changes, census)
+        if listed.tally.same_as(tally):
+            census.remote = listed.tally.files
+            found = list(differences(changes, ()))
+        else:
+            found = await asyncio.to_thread(_compare, job, spool, changes, census)
         return View(source, census, await look_again(job, found), changes, SpoolListing(spool))
     except BaseException:
         await spool.aclose()
         raise
 
 
-def walk(job: Job, census: Census) -> list[LocalChange]:
-    """Where the whole source is not what the baseline says. Blocks."""
+def walk(job: Job, census: Census, tally: Tally | None = None) -> list[LocalChange]:
+    """Where the whole source is not what the baseline says; the baseline is added to `tally`. Blocks."""
     with job.store.rows() as rows:
-        baseline = rows if job.trust_stat else _distrusted(rows)
+        known = rows if tally is None else tally.passing(rows)
+        baseline = known if job.trust_stat else _distrusted(known)
         return list(local_changes(job.tree.scan(), baseline, census))
 
 

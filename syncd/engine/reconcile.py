@@ -29,6 +29,7 @@ from syncd.core.model import (
     Replace,
 )
 from syncd.core.plan import Plan, decide, to_be_read
+from syncd.core.stamps import stamp_of
 from syncd.engine.execute import Execution, Outcome
 from syncd.engine.job import Job
 from syncd.engine.observe import View, each, observe
@@ -40,6 +41,9 @@ MOST_ROUNDS = 8
 KEPT_CHANGING = (
     "source or destination changed whenever they were looked at; what is not done yet is left to the next run"
 )
+
+MOST_NAMED = 5
+"""Paths in a sentence."""
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 8.0
@@ -74,7 +78,7 @@ class Reconcile:
     async def preview(self) -> Plan:
         decision = await self.decide(await observe(self._job))
         await decision.view.listing.aclose()
-        self._note_drift(decision.plan.drifted)
+        self._note(decision.plan)
         self._conclude(decision, Outcome(), done_before=0)
         return decision.plan
 
@@ -90,11 +94,12 @@ class Reconcile:
         for turn in range(1, MOST_ROUNDS + 1):
             decision = await self.decide(await observe(self._job), done=self._report.deleted - self._report.superseded)
             done_before = self._files_done
+            for drift in self._note(decision.plan):
+                self._job.telemetry.warning("drifted", path=drift.path, kind=drift.kind)
             try:
                 outcome = await self._execute(decision)
             finally:
                 await decision.view.listing.aclose()
-            self._note_drift(decision.plan.drifted)
             if outcome.again and turn == MOST_ROUNDS and not outcome.problems:
                 outcome.problems.append(Problem("", "look", KEPT_CHANGING))
             if not outcome.again or turn == MOST_ROUNDS or self._job.stop.requested:
@@ -119,7 +124,10 @@ class Reconcile:
                 suspicion=doubt,
                 done=done,
             )
-            plan = await asyncio.to_thread(decide, view.differences, checksums, self._policy, guard, licensed)
+            stamp = stamp_of(self._job.wall_s())
+            plan = await asyncio.to_thread(
+                decide, view.differences, checksums, self._policy, guard, licensed, stamp=stamp
+            )
         except BaseException:
             await view.listing.aclose()
             raise
@@ -213,7 +221,7 @@ class Reconcile:
         report.held = plan.held
         report.extra = plan.extra
         hopeless = sum(_is_of_local_file(problem) for problem in plan.problems)
-        differing = done_before + _files_arriving(plan) + hopeless
+        differing = done_before + _files_arriving(plan) + hopeless + plan.kept
         report.unchanged = max(decision.view.census.local - differing, 0)
         if plan.held_because is not None:
             self._notice(f"deletions are held: {plan.held_because}")
@@ -225,13 +233,25 @@ class Reconcile:
             )
         report.exit = 3 if report.held else 1 if report.failed else 0
 
-    def _note_drift(self, drifted: Sequence[Drift]) -> None:
-        """Kept from every round: what was overwritten is no difference in the next."""
-        self._report.drifted += [one for one in drifted if one not in self._report.drifted]
+    def _note(self, plan: Plan) -> list[Drift]:
+        """Kept from every round: what was overwritten, or is followed no longer, is no difference in the next. Returns
+        the drift that was not noted yet."""
+        if plan.detached:
+            self._notice(detached_text(plan.detached))
+        new = [one for one in plan.drifted if one not in self._report.drifted]
+        self._report.drifted += new
+        return new
 
     def _notice(self, text: str) -> None:
         if text not in self._report.notices:
             self._report.notices.append(text)
+
+
+def detached_text(paths: Sequence[str]) -> str:
+    """That these are followed no longer, in a sentence."""
+    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    named = ", ".join(paths[:MOST_NAMED]) + more
+    return f"the filters leave out now, and the destination keeps as it is ({len(paths)}): {named}"
 
 
 def _files_arriving(plan: Plan) -> int:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from syncd.core.busy import Fence
 from syncd.core.classify import occupied_parents
+from syncd.core.contest import Contest
 from syncd.core.diff import Census, Difference, LocalChange
 from syncd.core.guard import DOUBTED
 from syncd.core.lot import Due
@@ -27,6 +28,7 @@ from syncd.core.model import (
     Kind,
     LocalEntry,
     MaxDelete,
+    Operation,
     Problem,
     Replace,
     SourceIdentity,
@@ -38,14 +40,11 @@ from syncd.engine.carry import Carrier, keys_of
 from syncd.engine.desk import Desk, directories_of
 from syncd.engine.job import Job
 from syncd.engine.observe import View, observe, walk
-from syncd.engine.reconcile import Decision, Reconcile
+from syncd.engine.reconcile import Decision, Reconcile, detached_text
 from syncd.engine.scope import compare, gone_elsewhere, look
 
 RESTLESS = "it changes all the time: it is sent when it has held still"
 CONTESTED = "somebody else changes it on the destination again and again; it is tried again later"
-CONTESTED_TIMES = 3
-"""So often overwritten within the time below, a path is left to whoever else writes it for a while."""
-CONTESTED_S = 600.0
 MOST_MOVED = 20_000
 """With more deletions than this collected, what is new is not compared with them."""
 OLD_S = 5.0
@@ -69,7 +68,7 @@ class Rounds:
         self._wall_ns = wall_ns
         self._checked: SourceIdentity | None = None
         self._usual: frozenset[int] = frozenset()
-        self._drifts: dict[str, tuple[float, int]] = {}
+        self._contest = Contest()
         self._rebuilt = job.store.memory.rebuilt
         self.accept_source = False
         self.hurried = False
@@ -102,8 +101,13 @@ class Rounds:
             parts = await asyncio.to_thread(look, self._job, list(dirty))
             excluded = self._excluding([one for part in parts for one in part.changes], fence, since_s=since_s)
             looked = {*map(key_of, dirty), *(part.key for part in parts)}
-            parts = [part for part in parts if part.is_open(lambda key: key in excluded or fence.excludes(key))]
-            self._put_right(looked - {part.key for part in parts}, excluded, fence)
+            asked = self._desk.to_be_asked()
+            parts = [
+                part
+                for part in parts
+                if part.key in asked or part.is_open(lambda key: key in excluded or fence.excludes(key))
+            ]
+            self._put_right(looked - {part.key for part in parts}, excluded, fence, self._desk.drifting)
             if not parts:
                 return
             view = await compare(self._job, source, parts, census=Census(), known_records=self._desk.records)
@@ -253,7 +257,13 @@ class Rounds:
         spared = {*concerned, *(one.key for one in decision.plan.withheld), *_problematic(decision)}
         self._put_right(looked, excluded, fence, spared)
         self._take_note(decision, due, since_s=since_s)
-        decision = replace(decision, plan=self._without_contested(decision.plan))
+
+        def is_seen(key: bytes) -> bool:
+            was_looked_at = looked is None or parent_of(key) in looked
+            return was_looked_at and key not in excluded and not fence.excludes(key)
+
+        plan = self._noting_drift(decision.plan, is_seen, whole=looked is None)
+        decision = replace(decision, plan=plan)
         done = self._carrier.begin(reconcile, decision, since_s=since_s)
         if not decision.plan.directory_moves:
             await self._record(reconcile, decision)
@@ -276,6 +286,8 @@ class Rounds:
         self._desk.busy.take(known)
         try:
             await reconcile.record_known(decision)
+            if decision.plan.detached:
+                self._job.telemetry.notice(detached_text(decision.plan.detached))
         finally:
             self._desk.release(known, now_s=_now())
 
@@ -311,28 +323,33 @@ class Rounds:
             desk.lot.done(sum(one.files for one in deletes), now_s=now_s)
         desk.lot.noticed(plan.withheld, since_s=since_s, now_s=now_s)
 
-    def _without_contested(self, plan: Plan) -> Plan:
-        """The plan without replacing what somebody else has changed again and again: that is parked."""
-        contested = {one.path for one in plan.drifted if self._is_contested(one)}
-        for drift in plan.drifted:
+    def _noting_drift(self, plan: Plan, settled: Callable[[bytes], bool], *, whole: bool) -> Plan:
+        """The plan without replacing what somebody else has changed again and again: that is parked. Of drift it has
+        what is new; what is left as it is, is said by every look at everything (`whole`)."""
+        drifting = self._desk.drifting
+        touched = {key_of(one.path): one for one in plan.operations} | dict.fromkeys(one.key for one in plan.withheld)
+        drifting -= {key for key in drifting if settled(key)}
+        drifting |= {key for one in plan.drifted if (key := key_of(one.path)) in touched}
+        news = [one for one in plan.drifted if self._is_news(one, touched, whole=whole)]
+        for drift in news:
             self._job.telemetry.warning("drifted", path=drift.path, kind=drift.kind)
-        parked = {one.path for one in plan.operations if isinstance(one, Replace) and one.path in contested}
+        plan = replace(plan, drifted=tuple(news))
+        replaced = [one for one in plan.operations if isinstance(one, Replace)]
+        parked = {one.path: one for one in replaced if key_of(one.path) in drifting and self._contest.over(one.path)}
         if not parked or any(isinstance(one, Delete) for one in plan.operations):
             return plan
-        for path in parked:
+        for path, one in parked.items():
             problem = Problem(path, "replace", CONTESTED)
-            entry = next(one.local for one in plan.operations if isinstance(one, Replace) and one.path == path)
-            self._desk.queue.park(problem, now_s=_now(), entry=entry, chance=random.random())
+            self._desk.queue.park(problem, now_s=_now(), entry=one.local, chance=random.random())
         return replace(plan, operations=tuple(one for one in plan.operations if one.path not in parked))
 
-    def _is_contested(self, drift: Drift) -> bool:
-        first_s, times = self._drifts.get(drift.path, (_now(), 0))
-        if _now() - first_s > CONTESTED_S:
-            first_s, times = _now(), 0
-        self._drifts[drift.path] = first_s, times + 1
-        if len(self._drifts) > MOST_MOVED:
-            self._drifts.clear()
-        return times + 1 > CONTESTED_TIMES
+    def _is_news(self, drift: Drift, touched: Mapping[bytes, Operation | None], *, whole: bool) -> bool:
+        key = key_of(drift.path)
+        if key not in touched:
+            return whole
+        operation = touched[key]
+        what = f"{operation.remote.id} {operation.remote.checksum}" if isinstance(operation, Replace) else drift.kind
+        return self._contest.noticed(drift.path, what, now_s=_now())
 
 
 def _concerned(plan: Plan) -> set[bytes]:

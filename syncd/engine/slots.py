@@ -1,12 +1,14 @@
 """How many operations of one job are worked on at once.
 
 Held by the executor's tasks; the transport's retries sleep through it, so that a path that waits for its next try does
-not keep the others from going on.
+not keep the others from going on. As many again get ready meanwhile, so that a slot waits for the network only.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 
 
@@ -14,10 +16,29 @@ class Slots:
     def __init__(self, workers: int) -> None:
         self._semaphore = asyncio.Semaphore(workers)
         self._held: set[asyncio.Task[object]] = set()
+        self._places = asyncio.Semaphore(workers)
+        self._ahead: set[asyncio.Task[object]] = set()
+
+    @asynccontextmanager
+    async def ahead(self) -> AsyncIterator[None]:
+        """A place among those that get ready for a slot; left at the latest when the slot is taken."""
+        await self._places.acquire()
+        self._ahead.add(_current())
+        try:
+            yield
+        finally:
+            self._leave_place()
+
+    def _leave_place(self) -> None:
+        task = _current()
+        if task in self._ahead:
+            self._ahead.discard(task)
+            self._places.release()
 
     async def __aenter__(self) -> None:
         await self._semaphore.acquire()
         self._held.add(_current())
+        self._leave_place()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

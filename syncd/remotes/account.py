@@ -75,12 +75,20 @@ class Account:
             self._session(StorageResolver(plain(), self.guard)),
         ]
         proxies = Proxies()
-        api, uploads = (Wire(s, patience=self.patience, proxy_of=proxies.of) for s in self._sessions)
-        self._limited = Limited(api=api, uploads=uploads, limiter=limiter, credentials=self._shared.credentials)
+        self._api_wire, self._upload_wire = (
+            Wire(session, patience=self.patience, proxy_of=proxies.of) for session in self._sessions
+        )
 
     def transport(self, *, traffic: Traffic, sleep: Sleep) -> Retrying:
         """One job's way to the remote; `sleep` is how it waits before a retry."""
-        return Retrying(Observed(self._limited, traffic), self._shared, traffic=traffic, sleep=sleep)
+        limited = Limited(
+            api=self._api_wire,
+            uploads=self._upload_wire,
+            limiter=self._shared.limiter,
+            credentials=self._shared.credentials,
+            owner=id(traffic),
+        )
+        return Retrying(Observed(limited, traffic), self._shared, traffic=traffic, sleep=sleep)
 
     async def aclose(self) -> None:
         for session in self._sessions:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Hashable
 
 from syncd.core.pacing import Pace
 
@@ -17,6 +18,39 @@ Clock = Callable[[], float]
 THROTTLING = frozenset({429, 503})
 
 
+class Turns:
+    """A semaphore whose waiters are served in turn by owner, and by order of asking for each of them: whoever asks for
+    much does not keep back whoever asks for little."""
+
+    def __init__(self, permits: int) -> None:
+        self._free = permits
+        self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
+
+    async def acquire(self, owner: Hashable) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(granted)
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self.release()
+            raise
+
+    def release(self) -> None:
+        while self._waiting:
+            owner, queue = self._waiting.popitem(last=False)
+            granted = queue.popleft()
+            if queue:
+                self._waiting[owner] = queue
+            if not granted.done():
+                granted.set_result(None)
+                return
+        self._free += 1
+
+
 class Limiter:
     """At most `max_connections` requests at once, started no faster than the remote and the configuration allow."""
 
@@ -24,14 +58,14 @@ class Limiter:
         self, *, max_connections: int, requests_per_second: float, window_s: float, clock: Clock, sleep: Sleep
     ) -> None:
         self.pace = Pace(cap_per_s=requests_per_second or math.inf)
-        self._permits = asyncio.Semaphore(max_connections)
+        self._permits = Turns(max_connections)
         self._window_s = window_s
         self._clock = clock
         self._sleep = sleep
 
-    async def acquire(self) -> float:
-        """Returns when the request starts, on the clock; to be followed by `release`."""
-        await self._permits.acquire()
+    async def acquire(self, owner: Hashable) -> float:
+        """Returns when the request starts, on the clock; to be followed by `release`. `owner`: which job asks."""
+        await self._permits.acquire(owner)
         try:
             wait_s = self.pace.reserve_s(self._clock())
             while wait_s > 0:

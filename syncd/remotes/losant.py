@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Hashable, Sequence
 
+from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import key_of, path_of
 from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
@@ -24,6 +25,7 @@ from syncd.remotes.limits import Clock, Sleep
 from syncd.remotes.listing import PER_PAGE, Lister
 from syncd.remotes.losant_api import Api, Wanted, described
 from syncd.remotes.records import Place, Record, Target, md5_of, slashed
+from syncd.remotes.throttle import Throttle
 from syncd.remotes.transport import Attempts, Traffic
 from syncd.remotes.uploads import Ticket, Uploader
 from syncd.remotes.waits import Waits
@@ -43,7 +45,8 @@ def _nobody(_: int) -> None:
 class Losant:
     """One destination directory of one application. `directory` has no leading or trailing slash, "" is the root.
 
-    `sleep` is how a path waits without holding up the others; `sent` is told the bytes given to the network.
+    `sleep` is how a path waits without holding up the others; `sent` is told the bytes given to the network, which are
+    no more than `bandwidth` allows.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Losant:
         traffic: Traffic,
         sleep: Sleep = asyncio.sleep,
         sent: Callable[[int], None] = _nobody,
+        bandwidth: Timetable = UNLIMITED,
         clock: Clock = time.monotonic,
     ) -> None:
         transport = account.transport(traffic=traffic, sleep=sleep)
@@ -63,7 +67,14 @@ class Losant:
         self._transport = transport
         self._place = Place(directory)
         self._waits = Waits(account.patience, sleep, clock)
-        self._uploader = Uploader(transport, guard=account.guard, waits=self._waits, sent=sent, look=self._api.record)
+        self._uploader = Uploader(
+            transport,
+            guard=account.guard,
+            waits=self._waits,
+            sent=sent,
+            throttle=Throttle(bandwidth, clock=clock, sleep=asyncio.sleep),
+            look=self._api.record,
+        )
         self._downloader = Downloader(transport, guard=account.guard, locate=self._api.located)
         self.capabilities = Capabilities(
             directories=True,

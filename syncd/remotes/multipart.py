@@ -15,6 +15,7 @@ from aiohttp.payload import Payload
 
 from syncd.errors import LocalError
 from syncd.ports import Content
+from syncd.remotes.throttle import Throttle
 
 SLICE_BYTES = 256 * 1024
 """What has to get through within the stall timeout: a link of 5 KB/s still makes progress."""
@@ -63,12 +64,13 @@ class Meter:
 
 
 class StreamedForm:
-    """A form that is sent piece by piece, from its start at every attempt."""
+    """A form that is sent piece by piece, from its start at every attempt, each piece when the throttle grants it."""
 
-    def __init__(self, form: Form, meter: Meter) -> None:
+    def __init__(self, form: Form, meter: Meter, throttle: Throttle) -> None:
         self.failure: LocalError | None = None
         self.form = form
         self.meter = meter
+        self.throttle = throttle
 
     def payload(self, progressed: Callable[[], None]) -> Payload:
         self.failure = None
@@ -112,8 +114,11 @@ class _FormPayload(Payload):
 
     async def _write_chunk(self, writer: AbstractStreamWriter, chunk: memoryview) -> None:
         self._progressed()
-        for start in range(0, len(chunk), SLICE_BYTES):
-            piece = chunk[start : start + SLICE_BYTES]
+        throttle, start = self._streamed.throttle, 0
+        while start < len(chunk):
+            piece = chunk[start : start + throttle.piece_bytes(SLICE_BYTES)]
+            start += len(piece)
+            await throttle.grant(len(piece))
             await writer.write(piece)
             self._streamed.meter.given(len(piece))
             self._progressed()

@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 
+from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.model import Capabilities, RemoteEntry
 from syncd.core.paths import is_below, key_of, parent_of, path_of
 from syncd.errors import Rejected, RenamedByRemote, Transient
@@ -24,6 +25,7 @@ from syncd.remotes.limits import Clock, Sleep
 from syncd.remotes.multipart import Meter
 from syncd.remotes.privasfer_api import NEWEST_FIRST, OLDEST_FIRST, Api, Page, Record
 from syncd.remotes.privasfer_names import MAX_CHARS, Names
+from syncd.remotes.throttle import Throttle
 from syncd.remotes.transport import Attempts, Traffic
 from syncd.remotes.waits import Waits
 
@@ -49,8 +51,8 @@ def _nobody(_: int) -> None:
 
 
 class Privasfer:
-    """The files of one account whose names begin with `directory`, "" for all of them. `sleep` and `sent` as for
-    `Losant`."""
+    """The files of one account whose names begin with `directory`, "" for all of them. `sleep`, `sent` and
+    `bandwidth` as for `Losant`."""
 
     capabilities = CAPABILITIES
 
@@ -62,10 +64,12 @@ class Privasfer:
         traffic: Traffic,
         sleep: Sleep = asyncio.sleep,
         sent: Callable[[int], None] = _nobody,
+        bandwidth: Timetable = UNLIMITED,
         clock: Clock = time.monotonic,
     ) -> None:
         self._transport = account.transport(traffic=traffic, sleep=sleep)
-        self._api = Api(self._transport, api=account.api)
+        throttle = Throttle(bandwidth, clock=clock, sleep=asyncio.sleep)
+        self._api = Api(self._transport, api=account.api, throttle=throttle)
         self._names = Names(directory)
         self._waits = Waits(account.patience, sleep, clock)
         self._sent = sent

@@ -15,8 +15,9 @@ from syncd.errors import RemoteDead, Transient
 from syncd.ports import Content
 from syncd.remotes.http import Answer, Refused, Request
 from syncd.remotes.multipart import Form, Meter
+from syncd.remotes.throttle import Throttle
 from syncd.remotes.transport import Attempts, Retrying
-from syncd.remotes.uploads import body_of, given_whole
+from syncd.remotes.uploads import body_of, is_whole
 
 OLDEST_FIRST = "created_at"
 NEWEST_FIRST = "-created_at"
@@ -71,10 +72,11 @@ class _One(msgspec.Struct):
 class Api:
     """The files of one account."""
 
-    def __init__(self, transport: Retrying, *, api: URL) -> None:
+    def __init__(self, transport: Retrying, *, api: URL, throttle: Throttle) -> None:
         self._many = f"{api}/api/files"
         self._url = URL(self._many, encoded=True)
         self._transport = transport
+        self._throttle = throttle
 
     async def pages(self, order: str) -> AsyncIterator[Page]:
         """All files, trashed ones included. Raises RemoteDead if the list is refused, Transient if it has no end."""
@@ -112,10 +114,13 @@ class Api:
         """A new record, whatever else has that name. Not repeatable: raises Failed when it may have happened."""
         form = Form(fields={}, part="file", filename=name, content=content)
         headers = {"Content-Type": form.content_type}
-        body = body_of(form, meter)
+        body = body_of(form, meter, self._throttle)
+        if is_whole(content):
+            await self._throttle.grant(content.entry.size)
         request = Request("upload", "POST", self._url, _record, body, headers, repeatable=False)
         record = await self._transport.send(request, attempts)
-        given_whole(content, meter)
+        if is_whole(content):
+            meter.given(content.entry.size)
         return record
 
     async def delete(self, record_id: str) -> None:

@@ -23,6 +23,7 @@ DIRECTORY, FILE = Kind.DIRECTORY, Kind.FILE
 STATUSES = {"completed": COMPLETED, "pending": PENDING, "moving": LEAVING, "deleting": LEAVING}
 _NO_NAMES = frozenset(("", ".", ".."))
 _MD5 = re.compile(r'"?([0-9a-fA-F]{32})"?').fullmatch
+_PLAIN_MD5 = re.compile(r"[0-9a-f]{32}").fullmatch
 _MAX_KNOWN_DIRECTORIES = 50_000
 
 
@@ -119,29 +120,24 @@ class Place:
 
     def entries(self, records: list[Record] | tuple[Record, ...]) -> list[RemoteEntry]:
         """Those of `records` that are below the destination."""
-        known = self._known
-        found = []
+        known, make, found = self._known, tuple.__new__, []
         for record in records:
-            parent = record.parent_directory
+            parent, name = record.parent_directory, record.name
             place = known[parent] if parent in known else self._learn(parent)
             if place is None:
                 continue
-            name = record.name
             if place.bad or name in _NO_NAMES or "/" in name or "\0" in name:
                 key = join(place.key, BAD_NAME + record.id.encode())
             else:
                 key = place.prefix + name.encode()
-            status, checksum = STATUSES.get(record.status or "", PENDING), None
+            status, kind, checksum = STATUSES.get(record.status or "", PENDING), FILE, None
             if record.type == "directory":
                 kind = DIRECTORY
                 status = LEAVING if status is LEAVING else COMPLETED
-            else:
-                kind = FILE
-                if status is COMPLETED:
-                    checksum = md5_of(record.s3etag)
-            found.append(
-                RemoteEntry(key, kind, record.file_size or 0, checksum, record.id, status, record.last_updated or "")
-            )
+            elif status is COMPLETED:
+                checksum = md5_of(record.s3etag)
+            fields = (key, kind, record.file_size or 0, checksum, record.id, status, record.last_updated or "")
+            found.append(make(RemoteEntry, fields))  # half the cost of calling the class
         return found
 
     def _learn(self, parent: str) -> _Directory | None:
@@ -172,5 +168,7 @@ def slashed(directory: str) -> str:
 
 def md5_of(etag: str | None) -> str | None:
     """The md5 that an etag is, None for none and for what is no md5 (a multipart upload's has a `-N` suffix)."""
-    found = _MD5(etag) if etag is not None else None
+    if etag is None or _PLAIN_MD5(etag):
+        return etag
+    found = _MD5(etag)
     return found[1].lower() if found is not None else None

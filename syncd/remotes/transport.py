@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -94,16 +94,19 @@ class Layer(Protocol):
 
 
 class Limited:
-    """Holds one of the remote's permits for as long as the request takes."""
+    """Holds one of the remote's permits for as long as the request takes. `owner`: the job whose requests these are."""
 
-    def __init__(self, *, api: Wire, uploads: Wire, limiter: Limiter, credentials: Credentials) -> None:
+    def __init__(
+        self, *, api: Wire, uploads: Wire, limiter: Limiter, credentials: Credentials, owner: Hashable
+    ) -> None:
         self._api = api
         self._uploads = uploads
         self._limiter = limiter
         self._credentials = credentials
+        self._owner = owner
 
     async def send(self, request: Request[T]) -> Answer:
-        started_s = await self._limiter.acquire()
+        started_s = await self._limiter.acquire(self._owner)
         try:
             if request.foreign:
                 answer = await self._uploads.send(request, request.headers or {})

@@ -16,6 +16,7 @@ from syncd.remotes.guard import StorageGuard
 from syncd.remotes.http import Answer, Refused, Request
 from syncd.remotes.multipart import Form, Meter, StreamedForm
 from syncd.remotes.records import Record, Upload, decode_record, md5_of
+from syncd.remotes.throttle import Throttle
 from syncd.remotes.transport import Retrying
 from syncd.remotes.waits import Waits
 
@@ -44,12 +45,14 @@ class Uploader:
         guard: StorageGuard,
         waits: Waits,
         sent: Callable[[int], None],
+        throttle: Throttle,
         look: Callable[[str], Awaitable[Record | None]],
     ) -> None:
         self._transport = transport
         self._guard = guard
         self._waits = waits
         self._sent = sent
+        self._throttle = throttle
         self._look = look
 
     async def fill(
@@ -65,6 +68,8 @@ class Uploader:
         meter = Meter(self._sent)
         while True:
             meter.begin_again()
+            if is_whole(content):
+                await self._throttle.grant(content.entry.size)
             try:
                 answer = await self._transport.send(self._request(ticket, content, name=name, meter=meter))
             except Refused as refusal:
@@ -75,7 +80,8 @@ class Uploader:
             checksum = content.checksum
             held = await self._held(ticket.record.id, answer, checksum)
             if held is not None:
-                given_whole(content, meter)
+                if is_whole(content):
+                    meter.given(content.entry.size)
                 return held
             if resent:
                 raise Rejected(f"checksum mismatch: the remote does not hold {checksum} after two uploads")
@@ -86,11 +92,13 @@ class Uploader:
             url = self._guard.check(ticket.upload.url)
             fields = {key: value for key, value in ticket.upload.fields.items() if key != "bucket"}
             form = Form(fields=fields, part="file", filename=name, content=content)
-            return Request("upload", "POST", url, _as_is, body_of(form, meter), _headers(form), foreign=True)
+            body = body_of(form, meter, self._throttle)
+            return Request("upload", "POST", url, _as_is, body, _headers(form), foreign=True)
         if ticket.direct is None:
             raise Rejected("the remote gave nowhere to upload to")
         form = Form(fields={}, part="privateFile", filename=name, content=content)
-        return Request("upload", "POST", ticket.direct, _record, body_of(form, meter), _headers(form))
+        body = body_of(form, meter, self._throttle)
+        return Request("upload", "POST", ticket.direct, _record, body, _headers(form))
 
     async def _held(self, record_id: str, answer: Answer | Record, checksum: str | None) -> bool | None:
         """Whether the record is completed with the content, False if only the content is known to be there, None if
@@ -109,16 +117,15 @@ class Uploader:
         return await self._waits.appearance(look)
 
 
-def body_of(form: Form, meter: Meter) -> bytes | StreamedForm:
-    """What to send: one that is streamed tells the meter of itself, for another `given_whole` does afterwards."""
+def is_whole(content: Content) -> bool:
+    """Whether it is sent at once."""
+    return content.data is not None and len(content.data) <= WHOLE_BYTES
+
+
+def body_of(form: Form, meter: Meter, throttle: Throttle) -> bytes | StreamedForm:
+    """What to send. Only one that is streamed asks the throttle and tells the meter by itself."""
     data = form.content.data
-    return StreamedForm(form, meter) if data is None or len(data) > WHOLE_BYTES else form.whole(data)
-
-
-def given_whole(content: Content, meter: Meter) -> None:
-    """Count a content that was sent at once."""
-    if content.data is not None and len(content.data) <= WHOLE_BYTES:
-        meter.given(len(content.data))
+    return form.whole(data) if data is not None and len(data) <= WHOLE_BYTES else StreamedForm(form, meter, throttle)
 
 
 def _proves(record: Record, checksum: str | None) -> bool:

@@ -21,6 +21,8 @@ from syncd.sandbox.forms import FormReader, boundary_of
 from syncd.sandbox.knobs import Conditions
 
 HANG_CHECK_S = 0.02
+TIMER_GRAIN_S = 0.001
+"""What epoll counts in, and asyncio rounds up to."""
 LARGEST_DOCUMENT_BYTES = 1024 * 1024
 JSON = "application/json; charset=utf-8"
 STORAGE_OPERATIONS = frozenset({"form", "content"})
@@ -35,6 +37,7 @@ class Exchange:
         self.segments = segments
         self._conditions = conditions
         self._fault: Fault | None = None
+        self._due_s = time.monotonic() + conditions.latency()
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -79,6 +82,12 @@ class Exchange:
         if self.request.headers.get("Expect", "").lower() == "100-continue":
             await self.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.request.writer.output_size = 0
+
+    async def hold_back(self) -> None:
+        """Return when the latency of this request has passed since its arrival."""
+        wait_s = self._due_s - time.monotonic() - TIMER_GRAIN_S / 2
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     async def strike(self, path: str) -> None:
         """Let a fault strike, now that the request's path is known and before it has an effect."""
@@ -129,6 +138,7 @@ class Exchange:
         body = _body(answer)
         half = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]})
         half.content_length = len(body)
+        await self.hold_back()
         await half.prepare(self.request)
         await half.write(body[: len(body) // 2])
         if self.request.transport is not None:

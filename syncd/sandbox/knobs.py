@@ -32,7 +32,8 @@ class Knobs:
     seed: int = 0
     """Seeds everything that is left to chance."""
     latency: float = 0.0
-    """Every request waits this long first."""
+    """An answer is held back until this long after its request came in (its head; a body may take longer), to the
+    nearest millisecond. What the sandbox takes itself is within it."""
     latency_spread: float = 0.0
     """And up to this much longer, evenly distributed."""
     completion_delay: float = 0.0
@@ -209,7 +210,7 @@ class Conditions:
         return time.time() + self.knobs.clock_offset
 
     def latency(self) -> float:
-        """How long this request waits, in seconds."""
+        """From the arrival of this request to its answer, in seconds."""
         spread = self.knobs.latency_spread
         return self.knobs.latency + (self.chance.uniform(0, spread) if spread else 0.0)
 

@@ -215,6 +215,7 @@ class Sandbox:
             answer = await self._handle(exchange, handler)
             status = answer.status
         except ConnectionDropped:
+            await exchange.hold_back()
             exchange.drop()
             answer = web.Response()
         except ConnectionError:  # the client went away in the middle
@@ -227,14 +228,13 @@ class Sandbox:
         return answer
 
     async def _handle(self, exchange: Exchange, handler: Handler) -> web.StreamResponse:
-        if delay := self._conditions.latency():
-            await asyncio.sleep(delay)
         try:
             answer = await handler(exchange)
         except Refusal as refusal:
             answer = refuse(refusal)
         if offset := self._conditions.knobs.clock_offset:
             answer.headers["Date"] = formatdate(time.time() + offset, usegmt=True)
+        await exchange.hold_back()
         return answer
 
 

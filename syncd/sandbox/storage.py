@@ -142,6 +142,7 @@ class Storage:
             return await exchange.finish(web.Response(body=self._contents.read(content), headers=headers))
         answer = web.StreamResponse(headers=headers)
         answer.content_length = content.size_bytes
+        await exchange.hold_back()
         await answer.prepare(exchange.request)
         async for portion in self._contents.portions(content):
             await answer.write(portion)

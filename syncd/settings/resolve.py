@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from syncd.core.model import DeleteMode
+from syncd.core.model import DeleteMode, OnDrift, Order
 from syncd.errors import ConfigurationError
 from syncd.settings import tokens, values
 from syncd.settings.complaints import did_you_mean, option_complaint
@@ -27,6 +27,7 @@ API_URLS = {
 }
 WITHOUT_APPLICATION = frozenset({"privasfer", "sandbox"})
 WITHOUT_CHECKSUMS = frozenset({"privasfer"})
+WITHOUT_MOVES = frozenset({"privasfer"})
 
 
 def is_pair(words: Sequence[str]) -> bool:
@@ -190,6 +191,10 @@ def _job(name: str, loaded: Loaded, accounts: _Accounts) -> JobSpec:
     job = loaded.settings.jobs[name]
     _refuse_unsupported(name, job)
     remote, directory = accounts.at(job.destination)
+    if job.on_drift == "copy" and remote.kind in WITHOUT_MOVES:
+        raise ConfigurationError(
+            f"jobs.{name}.on_drift = 'copy': a remote of kind {remote.kind} cannot move a file aside; overwrite or keep"
+        )
     source = loaded.path(job.source, "jobs", name, "source")
     return _spec(name, job, source, remote, directory, options=accounts.options, named=True)
 
@@ -225,6 +230,9 @@ def _spec(
         settle_max_s=values.parse_duration(job.settle_max),
         rescan_s=values.parse_duration(job.rescan),
         flush=job.on_stop == "flush",
+        on_drift=OnDrift(job.on_drift),
+        bandwidth=values.parse_bandwidth(job.bandwidth),
+        order=Order(job.order),
     )
 
 
@@ -232,9 +240,6 @@ def _refuse_unsupported(name: str, job: JobSettings) -> None:
     """What is understood but not built must not be ignored in silence."""
     wanted = {
         "trash": job.trash,
-        "bandwidth": job.bandwidth,
-        "on_drift": job.on_drift if job.on_drift != "overwrite" else "",
-        "order": job.order if job.order != "small-first" else "",
     }
     for key, value in wanted.items():
         if value:

@@ -92,7 +92,7 @@ class JobSettings(BaseModel):
     empty_directories: bool = True
     trash: Annotated[str, _checked(values.parse_directory)] = ""
     trash_keep: Duration = "30d"
-    bandwidth: Annotated[str, AfterValidator(values.check_bandwidth)] = ""
+    bandwidth: Annotated[str, _checked(values.parse_bandwidth)] = ""
     order: Literal["small-first", "newest-first"] = "small-first"
     drain: Duration = "8s"
     on_stop: Literal["drain", "flush"] = "drain"

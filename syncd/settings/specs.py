@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncd.core.model import DeleteMode, MaxDelete
+from syncd.core.bandwidth import Timetable
+from syncd.core.model import DeleteMode, MaxDelete, OnDrift, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,9 @@ class JobSpec:
     settle_max_s: float
     rescan_s: float
     flush: bool
+    on_drift: OnDrift
+    bandwidth: Timetable
+    order: Order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from syncd.core.bandwidth import Change, Timetable
 from syncd.core.model import MaxDelete
 
 COMMANDS = frozenset(
@@ -49,16 +50,23 @@ def parse_rate(text: str) -> float:
     return float(match[1]) * _BYTES[match[2].upper()]
 
 
-def check_bandwidth(text: str) -> str:
+def parse_bandwidth(text: str) -> Timetable:
     """A rate, or a timetable of `HH:MM,RATE`; "" is no limit."""
-    for word in text.split():
+    words = text.split()
+    if len(words) == 1 and "," not in text:
+        return Timetable((Change(0, parse_rate(text)),))
+    changes = {}
+    for word in words:
         clock, comma, rate = word.partition(",")
-        if comma and not _CLOCK.fullmatch(clock):
+        if not comma:
+            raise ValueError('must be one rate, or a timetable such as "08:00,2MiB/s 19:00,off"')
+        if not _CLOCK.fullmatch(clock):
             raise ValueError('must have times from 00:00 to 23:59, such as "08:00,2MiB/s 19:00,off"')
-        parse_rate(rate if comma else clock)
-    if "," not in text and len(text.split()) > 1:
-        raise ValueError('must be one rate, or a timetable such as "08:00,2MiB/s 19:00,off"')
-    return text
+        minute = int(clock[:2]) * 60 + int(clock[3:])
+        if minute in changes:
+            raise ValueError(f"must have each time once, and has {clock} twice")
+        changes[minute] = Change(minute, parse_rate(rate))
+    return Timetable(tuple(changes[minute] for minute in sorted(changes)))
 
 
 def parse_max_delete(text: str) -> MaxDelete:

@@ -28,10 +28,11 @@ def row_of(entry: BaselineEntry) -> Row:
 
 
 def entries(cursor: sqlite3.Cursor) -> Iterator[BaselineEntry]:
-    kinds, syncs = tuple(Kind), tuple(Sync)
+    kinds, syncs, make = tuple(Kind), tuple(Sync), tuple.__new__
     for key, kind, size, mtime_ns, ctime_ns, inode, checksum, record_id, sync, claim in cursor:
         number = inode if inode >= 0 else unsigned(inode)
-        yield BaselineEntry(key, kinds[kind], size, mtime_ns, ctime_ns, number, checksum, record_id, syncs[sync], claim)
+        fields = (key, kinds[kind], size, mtime_ns, ctime_ns, number, checksum, record_id, syncs[sync], claim)
+        yield make(BaselineEntry, fields)  # half the cost of calling the class
 
 
 def signed(number: int) -> int:

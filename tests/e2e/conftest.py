@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import TOKEN, Pair, Program, Server, environment
+from tests.e2e.program import TOKEN, Configured, Pair, Program, Server, environment
 from tests.e2e.warm import Nursery
 
 
@@ -38,8 +38,22 @@ def pair(program: Program, server: Server, tmp_path: Path) -> Iterator[Pair]:
     source.mkdir()
     pair = Pair(program, server, source, tmp_path / "state")
     yield pair
+    _assert_kept_secret(pair)
+
+
+@pytest.fixture(params=["files", "privateFiles"])
+def job(program: Program, server: Server, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Configured]:
+    """The same as a job of a configuration, on each kind of remote."""
+    source = tmp_path / "source"
+    source.mkdir()
+    job = Configured(program, server, source, tmp_path / "state", request.param)
+    yield job
+    _assert_kept_secret(job)
+
+
+def _assert_kept_secret(pair: Pair) -> None:
     assert [path for path in pair.state.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()] == []
-    assert server.sandbox.requests.leaked_authorizations == 0
+    assert pair.server.sandbox.requests.leaked_authorizations == 0
 
 
 @pytest.fixture

@@ -296,7 +296,29 @@ class Pair:
         """A file at the destination that somebody else put there."""
         return self.server.plant(f"/{self.directory}/{path}", content, self.kind)
 
+    def exchange(self, path: str, content: bytes) -> Record:
+        """Somebody else puts a file of their own in the place of one."""
+        self.server.remove(self.record(path))
+        return self.plant(path, content)
+
     def record(self, path: str) -> Record:
         whole = f"/{self.directory}/{path}"
         (record,) = [record for record in self.server.records(self.kind) if record.path == whole and not record.lingers]
         return record
+
+
+@dataclass
+class Configured(Pair):
+    """The same as a job `main` of a configuration file, of which `settings` are further lines."""
+
+    settings: str = ""
+
+    def words(self, *more: str) -> list[str | Path]:
+        kind = "losant" if self.kind == "files" else "losant-private"
+        file = self.program.home / "syncd.toml"
+        file.write_text(
+            f'state_dir = "{self.state}"\n[remotes.box]\nkind = "{kind}"\napplication_id = "{APPLICATION_ID}"\n'
+            f'api_url = "{self.api_url or self.server.url}"\n[jobs.main]\nsource = "{self.source}"\n'
+            f'destination = "box:/{self.directory}"\n{self.settings}\n'
+        )
+        return ["main", "--config", file, "--json", *more]

@@ -69,6 +69,50 @@ def test_a_task_cancelled_while_it_sleeps_gives_back_no_slot_it_does_not_hold() 
     assert run(main()).now_s == pytest.approx(4)
 
 
+def test_as_many_get_ready_as_work() -> None:
+    ready: list[int] = []
+    working: list[int] = []
+
+    async def worker(slots: Slots, number: int) -> None:
+        async with slots.ahead():
+            ready.append(number)
+            async with slots:
+                ready.remove(number)
+                working.append(number)
+                await slots.sleep(1) if number == 0 else await asyncio.sleep(1)
+                working.remove(number)
+
+    async def main() -> None:
+        slots = Slots(2)
+        tasks = [asyncio.ensure_future(worker(slots, number)) for number in range(7)]
+        await asyncio.sleep(0.5)
+        assert (working, ready) == ([0, 1, 2], [3, 4])  # 0 sleeps without a slot
+        await asyncio.gather(*tasks)
+        assert (working, ready) == ([], [])
+
+    assert run(main()).now_s == pytest.approx(3)
+
+
+def test_who_fails_or_is_cancelled_while_it_gets_ready_leaves_its_place() -> None:
+    async def failing(slots: Slots) -> None:
+        async with slots.ahead():
+            raise ValueError
+
+    async def waiting(slots: Slots) -> None:
+        async with slots.ahead(), slots:
+            await asyncio.sleep(1)
+
+    async def main() -> None:
+        slots = Slots(1)
+        tasks = [asyncio.ensure_future(waiting(slots)) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        tasks[1].cancel()  # it has the place
+        await asyncio.gather(*tasks, failing(slots), return_exceptions=True)
+        await waiting(slots)
+
+    assert run(main()).now_s == pytest.approx(3)
+
+
 def test_outside_of_a_slot_it_only_sleeps() -> None:
     async def main() -> None:
         await Slots(1).sleep(7)

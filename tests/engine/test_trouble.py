@@ -265,13 +265,33 @@ def test_a_stop_lets_what_is_in_flight_finish_and_begins_nothing_more() -> None:
     world = World(settings=Settings(workers=2))
     for name in "abcdef":
         world.tree.write(name, name)
-    world.chaos.on["post"] = lambda: world.request_stop(15)
+    world.at_call("create b", lambda: world.request_stop(15))
     run = world.run()
     assert run.changes == ["create a", "create b"]
     assert (run.report.created, run.report.unchanged) == (2, 0)
-    assert {path_row.sync for path_row in world.store.baseline.values()} == {Sync.UPLOADED}
+    assert {row.key: row.sync for row in world.store.baseline.values()} == {b"a": Sync.UPLOADED, b"b": Sync.UPLOADED}
     again = world.clean_run()
     assert (again.exit, len(again.changes)) == (0, 4)
+
+
+@pytest.mark.parametrize("end", ["stop", "abort"])
+def test_a_claim_whose_turn_never_came_leaves_what_was_known_before(end: str) -> None:
+    world = synced("b", "c", settings=Settings(workers=1))
+    before = dict(world.store.baseline)
+    for name in "abcd":
+        world.tree.write(name, f"new content of {name}")
+    claimed: list[bytes] = []
+    world.store.committed = lambda rows: claimed.extend(row.key for row in rows if row.sync == Sync.CLAIMED)
+
+    def ending() -> None:
+        assert claimed == [b"a", b"b"], "one worker goes on, one upload is ready"
+        world.request_stop(15) if end == "stop" else world.cancel()
+
+    world.chaos.on["upload"] = ending
+    world.run()
+    assert {key: row for key, row in world.store.baseline.items() if key != b"a"} == before
+    assert world.clean_run().exit == 0
+    assert world.cloud.files() == world.tree.files()
 
 
 def test_a_stop_before_the_deletions_deletes_nothing() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from syncd.core.filters import Filter
-from syncd.core.model import UNTRUSTED, BaselineEntry, DeleteMode, Kind, Status, Sync
+from syncd.core.model import UNTRUSTED, BaselineEntry, DeleteMode, Kind, OnDrift, Status, Sync
 from syncd.core.paths import key_of
 from tests.property.cloud import Record, checksum_of
 from tests.property.disk import parents
@@ -16,7 +16,9 @@ from tests.property.world import World
 
 NAMES = st.sampled_from(["a", "b", "A", "x.txt", "y.txt", "x.bin", "a b"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
-LONG_PATHS = st.sampled_from(["a/a-name-too-long", "a/b/a-name-too-long.txt", "123456789012/123456789012/b/x.txt"])
+LONG_PATHS = st.sampled_from(
+    ["a/a-name-that-is-too-long", "a/b/a-name-that-is-too-long.txt", "123456789012/123456789012/b/x.txt"]
+)
 CONTENTS = st.sampled_from(["", "1", "2", "33", "44"])
 PICKS = st.integers(0, 15)
 Edit = tuple[Any, ...]
@@ -102,6 +104,7 @@ def worlds(
         apply_edit(world, edit)
     world.delete = draw(modes)
     world.rules = draw(st.sampled_from(RULES))
+    world.on_drift = draw(st.sampled_from([OnDrift.OVERWRITE, OnDrift.OVERWRITE, OnDrift.KEEP, OnDrift.COPY]))
     return world
 
 

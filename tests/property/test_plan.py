@@ -9,8 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.core.classify import refusal
-from syncd.core.model import Create, Delete, DeleteMode, Kind, MakeDirectory, MaxDelete, Move, Replace, Status
+from syncd.core.model import (
+    Create,
+    Delete,
+    DeleteMode,
+    Kind,
+    MakeDirectory,
+    MaxDelete,
+    Move,
+    OnDrift,
+    Replace,
+    Status,
+    Sync,
+)
 from syncd.core.paths import key_of, path_of
+from tests.property.cloud import Record
 from tests.property.disk import parents
 from tests.property.edits import LOCAL, worlds
 from tests.property.world import World
@@ -52,12 +65,23 @@ def test_after_a_sync_nothing_is_left_to_do(world: World) -> None:
 
 @given(worlds())
 def test_what_the_source_has_is_on_the_destination_or_said(world: World) -> None:
-    failed = {problem.path for problem in world.sync()[-1].problems}
+    last = world.sync()[-1]
+    failed = {problem.path for problem in last.problems}
+    kept = {drift.path for drift in last.drifted} if world.on_drift is OnDrift.KEEP else set()
     for path, content in visible_files(world).items():
+        if path in kept or is_being_changed(world, path):
+            continue
         if path in failed:
             assert is_really_impossible(world, path)
         else:
             assert any(one.content == content and one.status == Status.COMPLETED for one in world.cloud.at(path)), path
+
+
+def is_being_changed(world: World, path: str) -> bool:
+    """Whether somebody else's upload is under way there that the job leaves alone."""
+    row = world.baseline.get(key_of(path))
+    pending = any(one.status == Status.PENDING for one in world.cloud.at(path))
+    return world.on_drift is not OnDrift.OVERWRITE and pending and row is not None and row.sync is Sync.SYNCED
 
 
 def is_really_impossible(world: World, path: str) -> bool:
@@ -101,6 +125,28 @@ def test_no_content_that_both_sides_have_is_lost(world: World) -> None:
     failed = {problem.path for problem in world.sync()[-1].problems}
     wanted = {content for path, content in visible_files(world).items() if path not in failed}
     assert before & wanted <= remote_contents(world)
+
+
+@given(worlds(), st.sampled_from([OnDrift.KEEP, OnDrift.COPY]))
+def test_what_others_put_there_stays(world: World, on_drift: OnDrift) -> None:
+    """In every mode of deletion; `keep` leaves it at its path, and nothing where they deleted something."""
+    world.on_drift = on_drift
+    theirs = [one for one in world.cloud.records.values() if is_theirs(world, one)]
+    world.sync()
+    assert {one.content for one in theirs} <= remote_contents(world)
+    if on_drift is OnDrift.KEEP:
+        paths = {one.path for one in world.cloud.records.values()}
+        assert {one.path for one in theirs} <= paths
+        gone = {row.key for row in world.baseline.values() if row.kind is Kind.FILE} - {key_of(one) for one in paths}
+        assert {key_of(drift.path) for drift in world.plan().drifted if drift.kind == "deleted"} == gone
+
+
+def is_theirs(world: World, record: Record) -> bool:
+    """Whether a file has content that the job cannot take for its own."""
+    row = world.baseline.get(key_of(record.path))
+    if record.kind != Kind.FILE or record.status != Status.COMPLETED:
+        return False
+    return row is None or (row.claim != "" and record.checksum not in (row.checksum, row.claim))
 
 
 @given(worlds(modes=st.just(DeleteMode.NEVER)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from syncd.core.classify import Policy
 from syncd.core.diff import Census, Difference, differences, local_changes, remote_changes
 from syncd.core.filters import Filter
 from syncd.core.guard import Guard
@@ -25,6 +24,7 @@ from syncd.core.model import (
     MakeDirectory,
     MaxDelete,
     Move,
+    OnDrift,
     Operation,
     RemoteEntry,
     Replace,
@@ -33,6 +33,7 @@ from syncd.core.model import (
 )
 from syncd.core.paths import is_below, key_of, path_of
 from syncd.core.plan import Plan, decide, to_be_read
+from syncd.core.policy import Policy
 from tests.property.cloud import Cloud, Record, checksum_of
 from tests.property.disk import Disk, parents
 
@@ -41,7 +42,7 @@ CAPABILITIES = Capabilities(
     move=True,
     move_directory=True,
     download=True,
-    max_name_chars=12,
+    max_name_chars=20,
     max_directory_chars=28,
     max_size_bytes=50,
 )
@@ -61,6 +62,7 @@ class World:
     rules: Filter = field(default_factory=Filter)
     capabilities: Capabilities = CAPABILITIES
     max_delete: MaxDelete = NO_GUARD
+    on_drift: OnDrift = OnDrift.OVERWRITE
     changes: int = 0
     """Changing requests made by `sync`."""
 
@@ -73,6 +75,7 @@ class World:
             capabilities=self.capabilities,
             content_type=content_type,
             filter=self.rules,
+            on_drift=self.on_drift,
         )
 
     def observe(self) -> tuple[list[Difference], Census]:
@@ -84,7 +87,7 @@ class World:
     def plan(self) -> Plan:
         found, census = self.observe()
         checksums = {entry.key: self.fingerprint(entry) for entry in to_be_read(found, self.policy)}
-        return decide(found, checksums, self.policy, Guard(self.max_delete, census.known))
+        return decide(found, checksums, self.policy, Guard(self.max_delete, census.known), stamp="T")
 
     def fingerprint(self, entry: LocalEntry) -> Fingerprint:
         return Fingerprint(entry, checksum_of(self.disk.nodes[path_of(entry.key)].content))
@@ -183,7 +186,10 @@ class Execution:
 
     def _upload(self, operation: Create | Replace) -> None:
         content = self.world.disk.nodes[operation.path].content
-        if isinstance(operation, Create):
+        if isinstance(operation, Replace) and operation.aside:
+            assert not self.world.cloud.at(operation.aside), f"{operation.aside} is not free"
+            self.world.cloud.move(self._record(operation.remote), operation.aside)
+        if isinstance(operation, Create) or operation.aside:
             self._arrive(operation.path)
             record, made = self.world.cloud.put(operation.path, Kind.FILE, content, ours=True)
             self._made_on_the_way(made)
@@ -282,5 +288,5 @@ class Execution:
             assert world.rules.wants(path, directory=False), f"{path} is left out by the filters"
         else:
             assert not world.rules.excludes(path, directory=True), f"{path} is left out by the filters"
-        if world.delete is DeleteMode.TRACKED or moved:
+        if not self.world.policy.takes_all or moved:
             assert record.ours or self._is_as_adopted(record), f"{path} is somebody else's"

@@ -7,7 +7,7 @@ a local path ever had, and at which step what was looked at.
 from __future__ import annotations
 
 from syncd.core.filters import Filter
-from syncd.core.model import BaselineEntry, DeleteMode, JobReport, Kind, MaxDelete, Status, Sync
+from syncd.core.model import BaselineEntry, DeleteMode, JobReport, Kind, MaxDelete, OnDrift, Status, Sync
 from syncd.core.paths import ancestors_of, is_below, key_of, path_of
 from tests.sim.chaos import Chaos
 from tests.sim.cloud import Cloud, Record
@@ -34,7 +34,10 @@ class Checks:
         cloud.removed = self._removed
         store.committed = self._adopted
 
-    def begin(self, mode: DeleteMode, max_delete: MaxDelete, filters: Filter, remote: MemoryRemote) -> None:
+    def begin(
+        self, mode: DeleteMode, max_delete: MaxDelete, filters: Filter, remote: MemoryRemote, on_drift: OnDrift
+    ) -> None:
+        self._on_drift = on_drift
         self._mode = DeleteMode.NEVER if self._store.memory.rebuilt else mode
         self._most = max_delete.count
         self._filters = filters
@@ -138,7 +141,13 @@ class Checks:
             return "nothing may be deleted"
         if self._mode is DeleteMode.TRACKED and not record.owned and not self._makes_way(record):
             return "it is not the job's"
+        if not self._takes_all and record.kind == Kind.FILE and not record.owned:
+            return "it is somebody else's"
         return None
+
+    @property
+    def _takes_all(self) -> bool:
+        return self._mode is DeleteMode.MIRROR and self._on_drift is OnDrift.OVERWRITE
 
     def _makes_way(self, record: Record) -> bool:
         """Whether it is an emptied directory, where a file comes to its place: then it need only be adopted."""
@@ -166,6 +175,7 @@ class Checks:
     def converged(self, report: JobReport, *, empty_directories: bool) -> list[str]:
         """What is not as it must be after a run that nothing disturbed."""
         failed = {problem.path for problem in report.failed}
+        self._left = {drift.path for drift in report.drifted} if self._on_drift is OnDrift.KEEP else set()
         found = [f"{path!r} failed without need" for path in failed if not self._is_hopeless(path)]
         found += self._not_equal(failed, held=report.held > 0)
         if empty_directories:
@@ -194,6 +204,7 @@ class Checks:
             path
             for path, node in self._tree.nodes.items()
             if node.kind == kind
+            and path not in self._left
             and not self._is_frozen(path)
             and not self._filters.excludes(path, directory=kind == Kind.DIRECTORY)
         ]
@@ -213,6 +224,7 @@ class Checks:
             for path in self._wanted(Kind.DIRECTORY)
             if self._cloud.directory_at(key_of(path)) is None
             and path not in failed
+            and not (self._on_drift is OnDrift.KEEP and key_of(path) in self._store.baseline)
             and not self._is_hopeless(path)
             and not held
         ]
@@ -235,7 +247,7 @@ class Checks:
             moved = row is not None and row.checksum is not None and row.id != record.id
             ours = record.made_by_us and not (record.renamed or record.detached or moved)
             return ours and self._mode is not DeleteMode.NEVER
-        if any(not one.owned for one in self._cloud.at(record.key)) and self._mode is not DeleteMode.MIRROR:
+        if any(not one.owned for one in self._cloud.at(record.key)) and not self._takes_all:
             return False
         inside = self._cloud.below(record.key)
         strangers = [one for one in inside if not one.owned or one.detached or one.renamed or self._is_frozen(one.path)]
@@ -243,9 +255,9 @@ class Checks:
             return False  # made, and then not taken back because of a crash or a failure: nobody can know it
         if any(self._is_left_out(one) for one in strangers):
             return False
-        if self._mode is DeleteMode.MIRROR:
+        if self._takes_all:
             return not any(self._is_frozen(one.path) or one.status == Status.PENDING for one in strangers)
-        return self._mode is DeleteMode.TRACKED and record.owned and not strangers and not record.detached
+        return self._mode is not DeleteMode.NEVER and record.owned and not strangers and not record.detached
 
     def _baseline_wrong(self) -> list[str]:
         rows = self._store.baseline

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from syncd.core.model import DeleteMode, MaxDelete
+from syncd.core.model import DeleteMode, MaxDelete, OnDrift
 from syncd.errors import SyncdError
 from tests.sim.chaos import Rates
 from tests.sim.checks import Violation
@@ -47,6 +47,7 @@ def _settings(chance: random.Random) -> Settings:
         empty_directories=chance.random() < 0.8,
         workers=chance.choice((1, 2, 3, 5)),
         trust_stat=chance.random() < 0.9,
+        on_drift=chance.choice((OnDrift.OVERWRITE, OnDrift.OVERWRITE, OnDrift.KEEP, OnDrift.COPY)),
     )
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from syncd.core.classify import Policy
 from syncd.core.filters import Filter
-from syncd.core.model import DeleteMode, JobReport, MaxDelete
+from syncd.core.model import DeleteMode, JobReport, MaxDelete, OnDrift
 from syncd.core.plan import Plan
+from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.reconcile import Reconcile
 from syncd.engine.slots import Slots
@@ -39,6 +39,7 @@ class Settings:
     workers: int = 3
     trust_stat: bool = True
     accept_source: bool = False
+    on_drift: OnDrift = OnDrift.OVERWRITE
 
 
 @dataclass(slots=True)
@@ -150,7 +151,7 @@ class World:
         filters = Filter(exclude=settings.exclude)
         self.tree.filters = filters
         self.store.reopen()
-        self.checks.begin(settings.delete, settings.max_delete, filters, remote)
+        self.checks.begin(settings.delete, settings.max_delete, filters, remote, settings.on_drift)
         policy = Policy(
             settings.delete,
             settings.max_delete,
@@ -158,6 +159,7 @@ class World:
             CAPABILITIES,
             content_type,
             filters,
+            on_drift=settings.on_drift,
         )
         job = Job(
             "job",
@@ -171,6 +173,7 @@ class World:
             self.stop,
             settings.trust_stat,
             settings.accept_source,
+            lambda: self.clock.now_s,
         )
         return remote, telemetry, Reconcile(job)
 

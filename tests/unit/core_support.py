@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from syncd.core.classify import Policy
 from syncd.core.diff import Census, Difference, differences, local_changes, remote_changes
 from syncd.core.filters import Filter
 from syncd.core.guard import Guard
@@ -20,12 +19,15 @@ from syncd.core.model import (
     Kind,
     LocalEntry,
     MaxDelete,
+    OnDrift,
+    Order,
     RemoteEntry,
     Status,
     Sync,
 )
 from syncd.core.paths import key_of, path_of
 from syncd.core.plan import Plan, decide, to_be_read
+from syncd.core.policy import Policy
 
 ALL = Capabilities(
     directories=True,
@@ -36,6 +38,7 @@ ALL = Capabilities(
     max_directory_chars=60,
     max_size_bytes=1000,
 )
+STAMP = "2026-11-24T16-05-09Z"
 NO_GUARD = MaxDelete(count=None, percent=100.0)
 
 
@@ -56,7 +59,9 @@ class Views:
     capabilities: Capabilities = ALL
     empty_directories: bool = True
     adopt_by_size: bool = False
+    order: Order = Order.SMALL_FIRST
     max_delete: MaxDelete = NO_GUARD
+    on_drift: OnDrift = OnDrift.OVERWRITE
     unreadable: set[str] = field(default_factory=set)
     read: list[str] = field(default_factory=list)
 
@@ -132,6 +137,8 @@ class Views:
             content_type=content_type,
             filter=self.rules,
             adopt_by_size=self.adopt_by_size,
+            on_drift=self.on_drift,
+            order=self.order,
         )
 
     def differences(self) -> tuple[list[Difference], Census]:
@@ -150,7 +157,7 @@ class Views:
             for entry in wanted
             if (path := path_of(entry.key)) not in self.unreadable
         }
-        return decide(found, checksums, self.policy, Guard(self.max_delete, census.known))
+        return decide(found, checksums, self.policy, Guard(self.max_delete, census.known), stamp=STAMP)
 
     def operations(self) -> list[str]:
         return said(self.plan())

@@ -16,6 +16,20 @@ def test_what_filters_newly_leave_out_is_detached(mode: DeleteMode) -> None:
     plan = views.plan()
     assert plan.operations == ()
     assert set(plan.forgotten) == {b"a.tmp", b"d", b"d\0x"}
+    assert set(plan.detached) == {"a.tmp", "d/x"}
+
+
+def test_what_was_left_out_is_nothing_to_be_said_of_any_more() -> None:
+    views = Views(rules=Filter(exclude=["*.tmp"])).record("a.tmp").row("b.tmp")
+    plan = views.plan()
+    assert (plan.operations, plan.detached, plan.forgotten) == ((), (), (b"b.tmp",))
+
+
+@pytest.mark.parametrize(("content", "does"), [("c", []), ("new", ["replace a.tmp"])])
+def test_what_filters_let_in_again_is_adopted_or_replaced(content: str, does: list[str]) -> None:
+    plan = Views().record("a.tmp").file("a.tmp", content).plan()
+    assert said(plan) == does
+    assert len(plan.adopted) == 1 - len(does)
 
 
 def test_what_filters_leave_out_is_not_even_looked_at_for_repeats() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from syncd.core.filters import Filter
-from syncd.core.model import Delete, DeleteMode, Kind, MaxDelete, Status, Sync
+from syncd.core.model import Delete, DeleteMode, Kind, MaxDelete, Order, Status, Sync
 from tests.unit.core_support import Views, said
 
 ONE = MaxDelete(count=1, percent=None)
@@ -22,7 +22,7 @@ def test_a_swap_of_two_names_is_two_replaces() -> None:
 
 def test_a_renamed_to_b_with_a_new_a_is_a_replace_and_a_create() -> None:
     views = Views().known("a", "1", inode=1).file("b", "1", inode=1, time=99).file("a", "new", inode=2)
-    assert views.operations() == ["replace a", "create b"]
+    assert views.operations() == ["create b", "replace a"]
 
 
 def test_a_chain_of_renames_vacates_no_path_that_is_on_both_sides() -> None:
@@ -50,9 +50,9 @@ def test_the_order_of_everything() -> None:
         "mkdir e/f",
         "mkdir n (on the way)",
         "mkdir w (on the way)",
-        "replace r",
-        "create w/in",
         "create z",
+        "create w/in",
+        "replace r",
         "delete g",
     ]
 
@@ -280,3 +280,17 @@ def test_a_plan_of_nothing_is_empty() -> None:
 def test_an_unsyncable_path_in_a_directory_keeps_what_the_remote_has_there() -> None:
     views = Views().known_directory("d").gone("d/l/x", inode=1).known_directory("d/l", local=False)
     assert views.strange("d/l", Kind.SYMLINK).operations() == []
+
+
+def test_uploads_go_by_size_or_by_age_as_the_job_wants() -> None:
+    views = (
+        Views()
+        .file("a", "large", time=1)
+        .file("b", "s", time=2)
+        .file("c", "mid", time=3)
+        .known("d", "x")
+        .file("d", "y")
+    )
+    assert views.operations() == ["create b", "replace d", "create c", "create a"]
+    views.order = Order.NEWEST_FIRST
+    assert views.operations() == ["replace d", "create c", "create b", "create a"]

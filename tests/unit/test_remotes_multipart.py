@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.policy
+import math
 from email import message_from_bytes
 
+from aiohttp.abc import AbstractStreamWriter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.remotes.multipart import Form, Meter, StreamedForm
+from syncd.core.bandwidth import UNLIMITED, Change, Timetable
+from syncd.remotes.multipart import SLICE_BYTES, Form, Meter, StreamedForm
+from syncd.remotes.throttle import Throttle
 from tests.remote_support import Bytes
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def clock(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        until_s = self.now_s + seconds
+        await asyncio.sleep(0)
+        self.now_s = max(self.now_s, until_s)
+
+    def throttle(self, timetable: Timetable, *, minute: int = 0) -> Throttle:
+        return Throttle(timetable, clock=self.clock, sleep=self.sleep, minute=lambda: minute)
+
+
+class Line(AbstractStreamWriter):
+    """Where a payload is written, with the time of each piece."""
+
+    def __init__(self, time: Time) -> None:
+        self.time = time
+        self.pieces: list[tuple[float, int]] = []
+
+    async def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        self.pieces.append((self.time.now_s, len(chunk)))
+
+    async def write_eof(self, chunk: bytes = b"") -> None: ...
+
+    async def drain(self) -> None: ...
+
+    def enable_compression(self, encoding: str = "deflate", strategy: int | None = None) -> None: ...
+
+    def enable_chunking(self) -> None: ...
+
+    async def write_headers(self, status_line: str, headers: object) -> None: ...
 
 
 def parts_of(form: Form, body: bytes) -> list[tuple[bytes, bytes]]:
@@ -68,10 +112,42 @@ def test_no_two_forms_share_a_boundary() -> None:
 def test_progress_is_taken_back_when_an_upload_begins_again() -> None:
     told: list[int] = []
     meter = Meter(told.append)
-    form = StreamedForm(Form(fields={}, part="file", filename="f", content=Bytes(b"12345")), meter)
+    form = StreamedForm(
+        Form(fields={}, part="file", filename="f", content=Bytes(b"12345")), meter, Time().throttle(UNLIMITED)
+    )
     form.payload(lambda: None)
     meter.given(3)
     meter.given(2)
     form.payload(lambda: None)
     form.payload(lambda: None)
     assert told == [3, 2, -5]
+
+
+async def _sent(time: Time, throttle: Throttle, size: int) -> list[tuple[float, int]]:
+    """The pieces of a file's bytes as they went to the network."""
+    content = Form(fields={}, part="file", filename="f", content=Bytes(bytes(size)))
+    line = Line(time)
+    await StreamedForm(content, Meter(lambda _: None), throttle).payload(lambda: None).write(line)
+    return line.pieces[1:-1]
+
+
+async def test_a_limited_upload_goes_in_small_pieces_at_its_rate() -> None:
+    time = Time()
+    pieces = await _sent(time, time.throttle(Timetable((Change(0, 100_000.0),))), 1_000_000)
+    assert sum(size for _, size in pieces) == 1_000_000
+    assert max(size for _, size in pieces) == 5000
+    assert 9.8 < pieces[-1][0] < 10.0
+
+
+async def test_two_uploads_of_a_job_take_turns() -> None:
+    time = Time()
+    throttle = time.throttle(Timetable((Change(0, 100_000.0),)))
+    large, small = await asyncio.gather(_sent(time, throttle, 500_000), _sent(time, throttle, 20_000))
+    assert small[-1][0] < large[len(large) // 2][0]
+
+
+async def test_outside_of_its_hours_nothing_is_limited() -> None:
+    time, office = Time(), Timetable((Change(480, 1000.0), Change(1140, math.inf)))
+    pieces = await _sent(time, time.throttle(office, minute=1200), 1_000_000)
+    assert {moment for moment, _ in pieces} == {0.0}
+    assert pieces[0][1] == SLICE_BYTES

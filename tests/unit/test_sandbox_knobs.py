@@ -4,21 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from syncd.sandbox import Fault, Knobs
+from syncd.sandbox.faults import FaultKind
 from tests.sandbox_support import Client, running, until
 
+GRAIN_S = 0.001
 
-async def test_latency_is_spent_on_every_request(tmp_path: Path) -> None:
+
+async def fetched(client: Client, address: str) -> bytes:
+    async with client.session.get(address) as answer:
+        return await answer.read()
+
+
+async def test_no_answer_comes_before_the_latency_has_passed(tmp_path: Path) -> None:
+    large = bytes(200_000)
     async with running(tmp_path, latency=0.02, latency_spread=0.01) as client:
+        address = (await client.get((await client.put("/large", large)).id)).json["url"]
+        asked: list[Callable[[], Awaitable[object]]] = [
+            client.listing,
+            lambda: client.create("/a"),
+            lambda: client.put("/b"),
+            lambda: client.get("missing"),
+            lambda: fetched(client, address),
+        ]
+        for ask in asked:
+            start = time.monotonic()
+            await ask()
+            assert time.monotonic() - start >= 0.02 - GRAIN_S
+
+
+async def test_what_the_sandbox_takes_itself_is_within_the_latency(tmp_path: Path) -> None:
+    """A hang is the longest that it can take."""
+    hang = Fault("list", "hang", seconds=0.5)
+    async with running(tmp_path, latency=0.5, faults=(hang,)) as client:
         start = time.monotonic()
         await client.listing()
-        assert time.monotonic() - start >= 0.02
+        assert 0.5 - GRAIN_S <= time.monotonic() - start < 1.0
+
+
+async def test_a_change_is_made_before_its_answer(tmp_path: Path) -> None:
+    async with running(tmp_path, latency=30.0) as client:
+        asking = asyncio.ensure_future(client.create("/a"))
+        await until(lambda: client.sandbox.records() != [])
+        asking.cancel()
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "truncated"])
+async def test_a_broken_answer_takes_as_long_as_a_good_one(tmp_path: Path, kind: FaultKind) -> None:
+    async with running(tmp_path, latency=0.02, faults=(Fault("list", kind),)) as client:
+        start = time.monotonic()
+        with pytest.raises(aiohttp.ClientError):
+            await client.listing()
+        assert time.monotonic() - start >= 0.02 - GRAIN_S
 
 
 async def test_a_record_completes_some_time_after_its_upload(tmp_path: Path) -> None:

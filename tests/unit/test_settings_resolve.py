@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from syncd.core.model import DeleteMode, MaxDelete
+from syncd.core.bandwidth import Timetable
+from syncd.core.model import DeleteMode, MaxDelete, OnDrift, Order
 from syncd.errors import ConfigurationError
 from syncd.settings import JobSpec, Options, RemoteSpec, destination, job_specs, load
 from syncd.settings.resolve import check
@@ -69,6 +70,7 @@ class TestJobs:
     def test_come_to_their_specs(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNCD_TOKEN", "t0")
         more = 'include = ["*.a"]\nsymlinks = "follow"\nempty_directories = false\ndrain = "2m"\nmax_delete = 9\n'
+        more += 'on_drift = "keep"\n'
         (spec,) = specs(write(MINIMAL + more, checksum=True, accept_source=True, delete="never"))
         remote = spec.remote
         assert (remote.name, remote.kind, remote.application_id) == ("prod", "losant", APP)
@@ -94,6 +96,9 @@ class TestJobs:
             settle_max_s=300.0,
             rescan_s=3600.0,
             flush=False,
+            on_drift=OnDrift.KEEP,
+            bandwidth=Timetable(),
+            order=Order.SMALL_FIRST,
         )
 
     def test_a_source_is_relative_to_its_file_and_keeps_its_symlinks(
@@ -266,7 +271,7 @@ class TestWhatContradicts:
 
     @pytest.mark.parametrize(
         "line",
-        ['trash = "/.trash"', 'bandwidth = "1MiB/s"', 'on_drift = "keep"', 'order = "newest-first"'],
+        ['trash = "/.trash"'],
     )
     def test_what_is_not_built_is_refused_at_a_run_and_not_before(
         self, write: Write, line: str, monkeypatch: pytest.MonkeyPatch
@@ -280,6 +285,13 @@ class TestWhatContradicts:
     def test_privasfer_has_no_applications(self, write: Write) -> None:
         options = write(MINIMAL.replace('kind = "losant"', 'kind = "privasfer"'))
         assert refusal(options).startswith("remotes.prod.application_id: kind privasfer has none")
+
+    def test_what_a_remote_cannot_move_it_cannot_keep_aside(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SYNCD_TOKEN", "t")
+        options = write(MINIMAL.replace("prod:/assets", "privasfer:///x") + 'on_drift = "copy"')
+        assert "jobs.assets.on_drift = 'copy': a remote of kind privasfer cannot move" in refusal(options)
 
     def test_adopting_by_size_is_for_remotes_without_checksums(
         self, write: Write, monkeypatch: pytest.MonkeyPatch

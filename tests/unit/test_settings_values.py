@@ -34,15 +34,25 @@ def test_rates(text: str, bytes_per_second: float) -> None:
     assert values.parse_rate(text) == bytes_per_second
 
 
-@pytest.mark.parametrize("text", ["", "10MiB/s", "08:00,2MiB/s 19:00,off", "off"])
-def test_bandwidths(text: str) -> None:
-    assert values.check_bandwidth(text) == text
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("", []),
+        ("10MiB/s", [(0, 10 * 1024**2)]),
+        ("off", [(0, math.inf)]),
+        ("19:00,off 08:00,2MB/s", [(480, 2_000_000), (1140, math.inf)]),
+    ],
+)
+def test_bandwidths(text: str, changes: list[tuple[int, float]]) -> None:
+    assert list(values.parse_bandwidth(text).changes) == changes
 
 
-@pytest.mark.parametrize("text", ["10", "10MiB", "0MiB/s", "25:00,1MiB/s", "08:00,", "1MiB/s 2MiB/s", "8:00,off"])
+@pytest.mark.parametrize(
+    "text", ["10", "10MiB", "0MiB/s", "25:00,1MiB/s", "08:00,", "1MiB/s 2MiB/s", "8:00,off", "08:00,off 08:00,1MB/s"]
+)
 def test_what_is_no_bandwidth(text: str) -> None:
     with pytest.raises(ValueError, match="must"):
-        values.check_bandwidth(text)
+        values.parse_bandwidth(text)
 
 
 @pytest.mark.parametrize(
