@@ -39,12 +39,12 @@ class Content(Protocol):
 
     @property
     def checksum(self) -> str | None:
-        """md5 in hex; for a streamed file None until `chunks` has run to its end."""
+        """md5 in hex; for a streamed file None until it was read to its end."""
         ...
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What was sent; for a streamed file only after `chunks` has run to its end."""
+        """What was sent; for a streamed file only after it was read to its end."""
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -83,6 +83,11 @@ class LocalTree(Protocol):
         where `directory` went away meanwhile."""
         ...
 
+    def rules_changed(self) -> bool:
+        """Whether the filters that the source itself holds are other ones than those of the last scan. Raises
+        SourceMissing where they cannot be read."""
+        ...
+
     def exists(self, path: str, *, as_directory: bool = True) -> bool:
         """Whether anything is at the path now, also if it cannot be read: asked right before its deletion. Without
         `as_directory`, a directory is nothing."""
@@ -92,8 +97,12 @@ class LocalTree(Protocol):
         """Read the file and return its stat and checksum. Raises SourceChanged, Unreadable."""
         ...
 
-    async def read(self, entry: LocalEntry) -> Content:
-        """Raises SourceChanged, Unreadable."""
+    async def read(self, entry: LocalEntry, *, growing: bool = False) -> Content:
+        """Raises SourceChanged, Unreadable.
+
+        `growing`: the file may become longer meanwhile. What comes back is what was there when this began, if that
+        reads the same twice: now, and (a large one) when it is streamed. Its fingerprint proves nothing later.
+        """
         ...
 
 
@@ -269,14 +278,22 @@ class Telemetry(Protocol):
 
     def warning(self, event: str, **fields: object) -> None: ...
 
+    def noticed(self, age_s: float, *, announced: bool) -> None:
+        """A change came to be known when it was so old: told by the watch, or found by a look that nothing asked for.
+        (Negative where a clock was put back.)"""
+        ...
+
     def finished(self, report: JobReport) -> None: ...
 
 
 class Hint(NamedTuple):
-    """Where to look: the directories in which something may have changed, or None for everywhere."""
+    """Where to look: the directories in which something may have changed, or None for everywhere.
+
+    `oldest_ns` is when the oldest change of which that can be told was made, by the clock that stamps files."""
 
     directories: frozenset[str] | None
     reason: str
+    oldest_ns: int | None = None
 
 
 class Watch(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from syncd.app.opening import Remotes, open_job
+from syncd.app.places import Sources
 from syncd.engine.job import Stop
 from syncd.engine.keeper import Habits, Opened
 from syncd.engine.supervisor import Post, Supervisor
@@ -51,7 +52,9 @@ async def _run_daemon(
         remotes = await stack.enter_async_context(Remotes(state_dir))
 
         def posts() -> list[Post]:
-            return [_post(spec, remotes, telemetry(spec.name), counts.of(spec.name)) for spec in load()]
+            specs = load()
+            sources = Sources(specs, state_dir)
+            return [_post(spec, remotes, sources, telemetry(spec.name), counts.of(spec.name)) for spec in specs]
 
         supervisor = Supervisor(posts, manager=Notifier(), said=said)
         await stack.enter_async_context(ControlServer(state_dir, supervisor))
@@ -62,14 +65,14 @@ async def _run_daemon(
         return await supervisor.run()
 
 
-def _post(spec: JobSpec, remotes: Remotes, voice: Telemetry, counts: JobCounts) -> Post:
+def _post(spec: JobSpec, remotes: Remotes, sources: Sources, voice: Telemetry, counts: JobCounts) -> Post:
     """A job as the supervisor keeps it; the same again as long as the token is, too, wherever that comes from."""
 
     @asynccontextmanager
     async def opened(stop: Stop) -> AsyncIterator[Opened]:
         async with AsyncExitStack() as stack:
             traffic = Traffic(answered=counts.request, retried=counts.retried)
-            job = await open_job(stack, spec, remotes, Counted(voice, counts), stop, traffic)
+            job = await open_job(stack, spec, remotes, sources, Counted(voice, counts), stop, traffic)
             watch = await open_watch(spec.source, follow_symlinks=spec.follow_symlinks, left_out=[remotes.state_dir])
             stack.push_async_callback(watch.aclose)
             yield Opened(job, watch)

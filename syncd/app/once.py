@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncd.app.opening import Remotes, open_job
+from syncd.app.places import Sources
 from syncd.core.model import JobReport
 from syncd.core.plan import Plan
 from syncd.engine.job import Stop
@@ -44,11 +45,12 @@ class _Running:
 
 
 async def _synchronize(specs: Sequence[JobSpec], state_dir: Path, telemetry: Voices) -> list[JobReport]:
+    sources = Sources(specs, state_dir)
     async with Remotes(state_dir) as remotes:
         running = []
         for spec in specs:
             stop = Stop()
-            task = asyncio.create_task(_mirror(spec, remotes, telemetry(spec.name), stop))
+            task = asyncio.create_task(_mirror(spec, remotes, sources, telemetry(spec.name), stop))
             running.append(_Running(task, stop, spec.drain_s))
         with _Signals(running):
             return list(await asyncio.gather(*(one.task for one in running)))
@@ -60,19 +62,20 @@ async def _preview(specs: Sequence[JobSpec], state_dir: Path, telemetry: Voices)
     async def plan(reconcile: Reconcile) -> None:
         plans[-1] = await reconcile.preview()
 
+    sources = Sources(specs, state_dir)
     async with Remotes(state_dir) as remotes:
         reports = []
         for spec in specs:
             plans.append(Plan())
-            reports.append(await _with_job(spec, remotes, telemetry(spec.name), Stop(), plan))
+            reports.append(await _with_job(spec, remotes, sources, telemetry(spec.name), Stop(), plan))
         return list(zip(reports, plans, strict=True))
 
 
-async def _mirror(spec: JobSpec, remotes: Remotes, telemetry: Telemetry, stop: Stop) -> JobReport:
+async def _mirror(spec: JobSpec, remotes: Remotes, sources: Sources, telemetry: Telemetry, stop: Stop) -> JobReport:
     async def run(reconcile: Reconcile) -> None:
         await reconcile.run()
 
-    report = await _with_job(spec, remotes, telemetry, stop, run)
+    report = await _with_job(spec, remotes, sources, telemetry, stop, run)
     telemetry.finished(report)
     return report
 
@@ -80,6 +83,7 @@ async def _mirror(spec: JobSpec, remotes: Remotes, telemetry: Telemetry, stop: S
 async def _with_job(
     spec: JobSpec,
     remotes: Remotes,
+    sources: Sources,
     telemetry: Telemetry,
     stop: Stop,
     act: Callable[[Reconcile], Awaitable[None]],
@@ -89,7 +93,7 @@ async def _with_job(
     traffic = Traffic()
     try:
         async with AsyncExitStack() as stack:
-            job = await open_job(stack, spec, remotes, telemetry, stop, traffic)
+            job = await open_job(stack, spec, remotes, sources, telemetry, stop, traffic)
             reconcile = Reconcile(job)
             report = reconcile.report
             await act(reconcile)

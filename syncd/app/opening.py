@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from syncd.app.places import state_path, tree_of
+from syncd.app.places import Sources, state_path
 from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
@@ -41,11 +41,12 @@ async def open_job(
     stack: AsyncExitStack,
     spec: JobSpec,
     remotes: Remotes,
+    sources: Sources,
     telemetry: Telemetry,
     stop: Stop,
     traffic: Traffic,
 ) -> Job:
-    tree = tree_of(spec, remotes.state_dir)
+    tree = sources.tree(spec)
     slots = Slots(spec.workers)
     store = await open_store(state_path(spec, remotes.state_dir))
     stack.push_async_callback(store.aclose)

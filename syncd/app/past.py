@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from syncd.app.places import state_path, tree_of
+from syncd.app.places import Sources, state_path
 from syncd.core.model import BaselineEntry, Event, LocalEntry
 from syncd.settings import JobSpec
 from syncd.store.history import Past
@@ -31,6 +31,6 @@ def history(specs: Sequence[JobSpec], *, state_dir: Path, most: int) -> list[tup
 
 def find(spec: JobSpec, path: str, *, state_dir: Path, most: int) -> Found:
     """What is known of a path of the job. Raises SourceMissing, StateError."""
-    local, rule = tree_of(spec, state_dir).find(path)
+    local, rule = Sources([spec], state_dir).tree(spec).find(path)
     past = Past(state_path(spec, state_dir))
     return Found(rule, local, past.baseline(path), past.events(most=most, at=path))

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from syncd.local.common import Common, TreeInCommon
 from syncd.local.tree import Tree
 from syncd.settings import JobSpec
 
 
-def tree_of(spec: JobSpec, state_dir: Path) -> Tree:
-    """The job's source, looked at as its configuration says."""
-    return Tree(
-        spec.source,
-        include=spec.include,
-        exclude=spec.exclude,
-        follow_symlinks=spec.follow_symlinks,
-        left_out=[state_dir],
-    )
+class Sources:
+    """The sources of these jobs; what several of them have in common is looked at once."""
+
+    def __init__(self, specs: Sequence[JobSpec], state_dir: Path) -> None:
+        self._state_dir = state_dir
+        users = Counter(spec.source for spec in specs)
+        self._common = {source: Common() for source, count in users.items() if count > 1}
+
+    def tree(self, spec: JobSpec) -> Tree:
+        """The job's source, looked at as its configuration says."""
+        make: Callable[..., Tree] = Tree
+        if (common := self._common.get(spec.source)) is not None:
+            make = partial(TreeInCommon, common=common)
+        return make(
+            spec.source,
+            include=spec.include,
+            exclude=spec.exclude,
+            follow_symlinks=spec.follow_symlinks,
+            left_out=[self._state_dir],
+        )
 
 
 def state_path(spec: JobSpec, state_dir: Path) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status, Sync
-from syncd.core.paths import SEPARATOR, ancestors_of, is_below, parent_of
+from syncd.core.paths import SEPARATOR, ancestors_of, is_below
 
 
 class Keyed(Protocol):
@@ -84,13 +84,12 @@ def merge_join(left: Iterable[Left], right: Iterable[Right]) -> Iterator[tuple[b
 def local_changes(
     local: Iterable[LocalEntry], baseline: Iterable[BaselineEntry], census: Census
 ) -> Iterator[LocalChange]:
-    """Where the local tree is not what the baseline says; counts into `census` on the way."""
+    """Where the local tree is not what the baseline says; counts into `census` by its end."""
+    unchanged = 0
     for key, entry, base in merge_join(_with_directories(local), baseline):
         # a file as the baseline knows it, which nearly all are; the first six fields of both are the same
-        if entry is not None and base is not None and base[:6] == entry and base.checksum is not None:
-            census.known += 1
-            census.local += 1
-            census.present += 1
+        if base is not None and base[:6] == entry and base.checksum is not None:
+            unchanged += 1
             continue
         known = base is not None and base.kind == Kind.FILE and base.checksum is not None
         census.known += known
@@ -101,6 +100,9 @@ def local_changes(
             census.present += known and base is not None and base.size == entry.size
         if entry is None or base is None or not same_stat(entry, base):
             yield LocalChange(key, entry, base)
+    census.known += unchanged
+    census.local += unchanged
+    census.present += unchanged
 
 
 def _with_directories(local: Iterable[LocalEntry]) -> Iterator[LocalEntry]:
@@ -110,7 +112,7 @@ def _with_directories(local: Iterable[LocalEntry]) -> Iterator[LocalEntry]:
     directory = b""
     for entry in local:
         key = entry.key
-        if (parent := parent_of(key)) != directory:
+        if (parent := key.rpartition(SEPARATOR)[0]) != directory:
             directory = parent
             if last != parent and not last.startswith(parent + SEPARATOR):
                 for above in ancestors_of(key):

@@ -44,6 +44,7 @@ class Filter:
     """
 
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        self.patterns = (tuple(include), tuple(exclude))
         self._include = _rules(include)
         self._exclude = _rules(exclude)
         self.included_at_root = not self._include

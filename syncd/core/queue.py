@@ -45,6 +45,7 @@ class WorkQueue:
         self._dirty: dict[str, Dirty] = {}
         self._everywhere: Dirty | None = None
         self._full: Dirty | None = None
+        self._resting: dict[str, float] = {}
         self._parked: dict[str, Parked] = {}
 
     def depth(self, now_s: float) -> int:
@@ -77,6 +78,10 @@ class WorkQueue:
         """Both sides are to be compared as a whole."""
         self._full = _earlier(self._full, Dirty(since_s, due_s))
 
+    def rest(self, directory: str, *, until_s: float) -> None:
+        """It is costly to look at: it is not due before."""
+        self._resting[directory] = until_s
+
     def take_full(self, now_s: float) -> float | None:
         """Since when both sides as a whole wait to be compared, if they are due."""
         if self._full is None or self._full.due_s > now_s:
@@ -98,14 +103,16 @@ class WorkQueue:
             if parked.due_s <= now_s and not parked.trying:
                 self._parked[path] = replace(parked, trying=True)
                 self.look_at([_directory_of(path)], since_s=parked.since_s, due_s=now_s)
-        taken = {directory: one.since_s for directory, one in self._dirty.items() if one.due_s <= now_s}
+        self._resting = {directory: until_s for directory, until_s in self._resting.items() if until_s > now_s}
+        due = {directory: one for directory, one in self._dirty.items() if one.due_s <= now_s}
+        taken = {directory: one.since_s for directory, one in due.items() if directory not in self._resting}
         for directory in taken:
             del self._dirty[directory]
         return taken
 
     def next_directory_s(self) -> float | None:
         """When the next directory is due."""
-        dues = [one.due_s for one in self._dirty.values()]
+        dues = [max(one.due_s, self._resting.get(directory, one.due_s)) for directory, one in self._dirty.items()]
         dues += [one.due_s for one in self._parked.values() if not one.trying]
         return min(dues, default=None)
 

@@ -17,6 +17,9 @@ LARGE_BYTES = 64 * 1024 * 1024
 """A file of this size has to hold still twice as long as an empty one: whoever writes more may pause for longer."""
 MOST_TIMES = 8.0
 SOONEST_S = 0.005
+MOST_SEEN = 1000
+GONE_S = 60.0
+"""A file that was due to be judged so long ago, and was not, is there no more."""
 
 
 class Stillness(Enum):
@@ -41,6 +44,7 @@ class _Seen:
     mtime_ns: int
     first_s: float
     changed_s: float
+    due_s: float
     only_grew: bool = True
 
 
@@ -51,6 +55,7 @@ class Settling:
         self._settle_s = settle_s
         self._settle_max_s = settle_max_s
         self._seen: dict[bytes, _Seen] = {}
+        self._most_seen = MOST_SEEN
 
     def needed_s(self, size_bytes: int) -> float:
         """For how long a file of that size has to hold still, in seconds."""
@@ -66,7 +71,8 @@ class Settling:
             self.forget([entry.key])
             return Verdict(Stillness.SETTLED, 0.0)
         if seen is None:
-            seen = self._seen[entry.key] = _Seen(entry.size, entry.mtime_ns, now_s, now_s)
+            self._drop_gone(now_s)
+            seen = self._seen[entry.key] = _Seen(entry.size, entry.mtime_ns, now_s, now_s, now_s)
         elif (seen.size, seen.mtime_ns) != (entry.size, entry.mtime_ns):
             seen.only_grew = seen.only_grew and entry.size >= seen.size
             seen.size, seen.mtime_ns, seen.changed_s = entry.size, entry.mtime_ns, now_s
@@ -75,6 +81,7 @@ class Settling:
             return Verdict(Stillness.SETTLED, 0.0)
         still_s = seen.changed_s + needed_s - now_s
         wait_s = max(min(needed_s - age_s, still_s) if age_s >= 0 else still_s, SOONEST_S)
+        seen.due_s = now_s + wait_s
         if now_s - seen.first_s < self._settle_max_s:
             return Verdict(Stillness.MOVING, wait_s)
         return Verdict(Stillness.GROWING if seen.only_grew else Stillness.RESTLESS, wait_s)
@@ -84,7 +91,13 @@ class Settling:
         for key in keys:
             self._seen.pop(key, None)
 
-    @property
-    def moving(self) -> int:
-        """How many files were last seen moving."""
+    def __len__(self) -> int:
+        """How many files are remembered."""
         return len(self._seen)
+
+    def _drop_gone(self, now_s: float) -> None:
+        """Temporary files come and go without anybody telling what became of them."""
+        if len(self._seen) < self._most_seen:
+            return
+        self._seen = {key: seen for key, seen in self._seen.items() if now_s - seen.due_s < GONE_S}
+        self._most_seen = max(MOST_SEEN, 2 * len(self._seen))

@@ -32,8 +32,8 @@ from syncd.engine.desk import Desk, directories_of
 from syncd.engine.execute import Execution, Outcome
 from syncd.engine.job import Job
 from syncd.engine.reconcile import Decision, Reconcile, awaited
+from syncd.engine.slots import LARGE_BYTES
 
-LARGE_BYTES = 8 * 1024 * 1024
 FEW = 16
 """So few uploads are carried out each on its own: one that fails or waits delays none of the others."""
 PORTION = 1000

@@ -38,8 +38,8 @@ class Effects:
         self.confirmation = confirmation
 
     async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         claim = claimed(key, self._claim(content, operation.beside), size_bytes=size)
         async with self._intending([claim, *_rows_of(parents)], before=[claim] if operation.begun else []):
             begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
@@ -57,8 +57,8 @@ class Effects:
         if not self._job.policy.capabilities.replace_in_place:
             await self._replace_by_another(operation)
             return
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         remote = operation.remote
         base = proven(operation.base, remote)
         claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)
@@ -72,8 +72,8 @@ class Effects:
     async def _replace_aside(self, operation: Replace) -> None:
         """Theirs is moved aside, then ours is created: whatever happens between, theirs is kept. The row tells that
         something was there until the claim on ours takes its place."""
-        content = await self._job.tree.read(operation.local)
-        key, size = operation.local.key, content.entry.size
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         async with self._job.turn():
             await self._job.remote.move(operation.remote, operation.aside)
         async with self._intending([claimed(key, content.checksum, size_bytes=size)]):
@@ -84,11 +84,11 @@ class Effects:
 
     async def _replace_by_another(self, operation: Replace) -> None:
         """The new record first, then the old one goes. Between any two steps the row tells which of both is which."""
-        content = await self._job.tree.read(operation.local)
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
         old, base = operation.remote, operation.base
         beside = (old.id, *operation.beside)
         known = base if base is not None and base.id == old.id else None
-        key, size = operation.local.key, content.entry.size
         claim = claimed(key, self._claim(content, beside), size_bytes=size, base=known, record_id=old.id)
         async with self._claiming([claim], before=[base] if base else []):
             record = await self._job.remote.create(operation.path, content, beside=beside)
@@ -103,6 +103,10 @@ class Effects:
         """What tells an upload's effect from others' records, should its end not be seen."""
         checksums = self._job.policy.capabilities.checksums
         return content.checksum if checksums else upload_claim(content.entry.size, beside)
+
+    async def _read(self, operation: Create | Replace) -> Content:
+        entry = operation.local
+        return await self._job.tree.read(entry, growing=entry.key in self._job.growing)
 
     async def make_directory(self, operation: MakeDirectory, parents: Sequence[MakeDirectory]) -> None:
         key = key_of(operation.path)

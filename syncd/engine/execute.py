@@ -33,6 +33,7 @@ from syncd.engine.fresh import look_into
 from syncd.engine.job import Job, Stopped
 from syncd.engine.ledger import Ledger
 from syncd.engine.observe import each, together
+from syncd.engine.slots import LARGE_BYTES
 from syncd.errors import (
     AlreadyExists,
     LocalError,
@@ -170,12 +171,18 @@ class Execution:
         self._recorded(portion)
 
     async def _run_arrivals(self, batch: Sequence[Arrival], passing: dict[bytes, MakeDirectory]) -> None:
-        arrivals = Arrivals(batch, passing)
+        """Large uploads are begun by tasks of their own: those that wait for a lane keep no others from beginning."""
+        arrivals = Arrivals(batch, passing, is_large=_is_large)
         freed = asyncio.Event()
+        large = sum(map(_is_large, batch))
+        lanes = [True] * min(self._job.workers, large)
+        lanes += [False] * min(self._job.workers * LIVE_PER_WORKER, len(batch) - large)
+        count = len(lanes)
 
         async def work() -> None:
+            large = lanes.pop()
             while not self._job.stop.requested:
-                taken = arrivals.take()
+                taken = arrivals.take(large=large)
                 if taken is not None:
                     operation, missing = taken
                     parents = [passing[key] for key in missing]
@@ -184,14 +191,14 @@ class Execution:
                         self._effects.directories_made([passing.pop(key) for key in missing])
                     arrivals.settled(operation, arrived=arrived)
                     freed.set()
-                elif arrivals.exhausted:
+                elif arrivals.exhausted(large=large):
                     break
                 else:
                     freed.clear()
                     await freed.wait()
             freed.set()
 
-        await together(work, count=min(self._job.workers * LIVE_PER_WORKER, len(batch)))
+        await together(work, count=count)
 
     async def _arrival(self, operation: Arrival, parents: Sequence[MakeDirectory]) -> None:
         if self._is_obstructed(operation.path):
@@ -217,7 +224,7 @@ class Execution:
         What waited for its turn when the order to stop came is not begun.
         """
         try:
-            async with self._job.slots.ahead():
+            async with self._job.slots.lane(_upload_bytes(operation)), self._job.slots.ahead():
                 if self._job.stop.requested:
                     return False
                 await self._take_back_if_renamed(effect)
@@ -322,6 +329,14 @@ def _uploads_and_directories(operations: Sequence[Operation]) -> list[Arrival]:
     uploads: list[Arrival] = [one for one in operations if isinstance(one, Create | Replace)]
     uploads.sort(key=lambda one: not (isinstance(one, Create) and one.begun))
     return uploads + [one for one in operations if isinstance(one, MakeDirectory) and not one.on_the_way]
+
+
+def _upload_bytes(operation: Operation) -> int:
+    return operation.size if isinstance(operation, Create | Replace) else 0
+
+
+def _is_large(operation: Arrival) -> bool:
+    return _upload_bytes(operation) >= LARGE_BYTES
 
 
 def _on_the_way(operations: Sequence[Operation]) -> dict[bytes, MakeDirectory]:

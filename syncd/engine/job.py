@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -58,6 +58,8 @@ class Job:
     accept_source: bool = False
     wall_s: Callable[[], float] = time.time
     """The Unix time, for names."""
+    growing: Collection[bytes] = frozenset()
+    """The files that may be sent as far as they are, though they become longer."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

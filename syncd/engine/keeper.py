@@ -23,7 +23,8 @@ from syncd.engine.carry import Carrier
 from syncd.engine.desk import Desk
 from syncd.engine.job import Job, Stop
 from syncd.engine.rounds import Rounds
-from syncd.errors import LocalError, SourceForeign, StateError, SyncdError, Transient, Unreadable
+from syncd.engine.trouble import Trouble, trouble_of
+from syncd.errors import Unreadable
 from syncd.ports import Watch
 
 HINT_LAG_S = 0.04
@@ -34,10 +35,6 @@ JITTER = 0.1
 BEAT_S = 5.0
 """The loop wakes at least this often, so that its standing still can be told."""
 STILL_S = 60.0
-LOCAL_RETRY_S = 5.0
-HALTED_RETRY_S = 30.0
-FIRST_WAIT_S = 2.0
-LONGEST_WAIT_S = 60.0
 SOON_S = 0.2
 WAIT_STEP_S = 0.02
 
@@ -64,15 +61,6 @@ Open = Callable[[Stop], AbstractAsyncContextManager[Opened]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
-    error: str
-    state: JobState
-    until_s: float
-    times: int
-    foreign: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _AtWork:
     opened: Opened
     carrier: Carrier
@@ -92,7 +80,7 @@ class Keeper:
         self._desk = Desk(Settling(settle_s=habits.settle_s, settle_max_s=habits.settle_max_s))
         self._looks: dict[str, tuple[asyncio.Task[None], float]] = {}
         self._woken = asyncio.Event()
-        self._trouble: _Trouble | None = None
+        self._trouble: Trouble | None = None
         self._paused = False
         self._flush_for: int | None = None
         self._looked = self._ready = False
@@ -123,7 +111,7 @@ class Keeper:
 
     def request_stop(self, signal: int) -> None:
         """Stop taking work and let what is in flight finish, after a last look if the configuration says so."""
-        if self._habits.flush and self._looked and self._flush_for is None:
+        if self._habits.flush and self._looked and self._at_work is not None and not self._paused:
             self._flush_for = signal
         else:
             self._stop.request(signal)
@@ -243,7 +231,7 @@ class Keeper:
     async def _keep(self, opened: Opened) -> None:
         carrier = Carrier(opened.job, self._desk, trouble=self._failed, woken=self._wake)
         at_work = self._at_work = _AtWork(opened, carrier, Rounds(opened.job, self._desk, carrier))
-        listening = asyncio.create_task(self._listen(opened.watch))
+        listening = asyncio.create_task(self._listen(opened))
         listening.add_done_callback(lambda _: self._wake())
         self._reopen = self._looked = False
         self._desk.queue.reconcile_all(since_s=_now(), due_s=_now())
@@ -315,10 +303,12 @@ class Keeper:
         else:
             queue.look_at(found.directories, since_s=since_s, due_s=_now())
         self._next_rescan_s = _now() + max(RESCAN_S, RESCAN_TIMES_CPU * found.cpu_s)
-        if found.unannounced and not announced:
-            reason = f"{found.unannounced} changes were not announced"
-            at_work.opened.job.telemetry.warning("changes_not_announced", changes=found.unannounced)
-            await at_work.opened.watch.renew(reason)
+        if found.unannounced_s and not announced:
+            opened, changes = at_work.opened, len(found.unannounced_s)
+            for age_s in found.unannounced_s:
+                opened.job.telemetry.noticed(age_s, announced=False)
+            opened.job.telemetry.warning("changes_not_announced", changes=changes)
+            await opened.watch.renew(f"{changes} changes were not announced")
 
     def _look(
         self, name: str, look: Coroutine[None, None, None], again: Callable[..., None], *, since_s: float
@@ -341,10 +331,12 @@ class Keeper:
 
         self._looks[name] = asyncio.create_task(run()), since_s
 
-    async def _listen(self, watch: Watch) -> None:
+    async def _listen(self, opened: Opened) -> None:
         lead_s = max(self._habits.settle_s - HINT_LAG_S, 0.0)
-        async for hint in watch.hints():
+        async for hint in opened.watch.hints():
             now_s, queue = _now(), self._desk.queue
+            if hint.oldest_ns is not None:
+                opened.job.telemetry.noticed((time.time_ns() - hint.oldest_ns) / 1e9, announced=True)
             if hint.directories is None:
                 queue.look_everywhere(since_s=now_s, due_s=now_s + SOON_S)
             else:
@@ -352,19 +344,26 @@ class Keeper:
             self._wake()
 
     async def _flush(self, at_work: _AtWork, signal: int) -> None:
-        """One last look at the source, settled or not, and what it finds sent, for as long as `drain` allows."""
+        """One last look at the source, settled or not, and what it finds sent, for as long as `drain` allows. A job in
+        trouble is tried once more."""
         at_work.rounds.hurried = True
-        with suppress(TimeoutError):
+        self._trouble = None
+        for name in self._looks.keys() & {"everything"}:
+            self._looks[name][0].cancel()
+        try:
             async with asyncio.timeout(self._habits.drain_s):
-                await asyncio.gather(*(task for task, _ in self._looks.values()))
+                await asyncio.gather(*(task for task, _ in self._looks.values()), return_exceptions=True)
                 queue = self._desk.queue
                 dirty = {*queue.directories, *(await at_work.rounds.source()).directories}
                 while dirty and self._trouble is None:
                     await at_work.rounds.directories(dict.fromkeys(dirty, _now()))
                     await at_work.carrier.idle()
                     dirty = {*queue.take(_now() + SOON_S)}
-        self._stop.request(signal)
-        self._wake()
+        except TimeoutError:
+            return
+        finally:
+            self._stop.request(signal)
+            self._wake()
 
     async def _drain(self, at_work: _AtWork) -> None:
         for task, _ in self._looks.values():
@@ -405,17 +404,10 @@ class Keeper:
     def _failed(self, error: Exception) -> None:
         """What is wrong with the job as a whole; it is tried again after a while."""
         before = self._trouble
-        times = before.times + 1 if before is not None else 1
-        said = str(error) if isinstance(error, SyncdError) else f"internal error: {type(error).__name__}: {error}"
-        state = JobState.WAITING if isinstance(error, Transient) else JobState.HALTED
-        if isinstance(error, Transient):
-            wait_s = min(FIRST_WAIT_S * 2 ** min(times, 10), LONGEST_WAIT_S) * random.uniform(0.5, 1.0)
-        else:
-            wait_s = LOCAL_RETRY_S if isinstance(error, LocalError) else HALTED_RETRY_S
-        self._reopen = self._reopen or isinstance(error, StateError) or not isinstance(error, SyncdError)
-        self._trouble = _Trouble(said, state, _now() + wait_s, times, isinstance(error, SourceForeign))
-        if self._at_work is not None and (before is None or before.error != said):
-            self._at_work.opened.job.telemetry.warning(f"job_{state.value}", error=said)
+        self._trouble = now = trouble_of(error, before, now_s=_now(), chance=random.random())
+        self._reopen = self._reopen or now.reopen
+        if self._at_work is not None and (before is None or before.error != now.error):
+            self._at_work.opened.job.telemetry.warning(f"job_{now.state.value}", error=now.error)
         self._wake()
 
 

@@ -41,22 +41,26 @@ from syncd.engine.desk import Desk, directories_of
 from syncd.engine.job import Job
 from syncd.engine.observe import View, observe, walk
 from syncd.engine.reconcile import Decision, Reconcile, detached_text
-from syncd.engine.scope import compare, gone_elsewhere, look
+from syncd.engine.scope import PAGE, Part, compare, gone_elsewhere, look
 
 RESTLESS = "it changes all the time: it is sent when it has held still"
 CONTESTED = "somebody else changes it on the destination again and again; it is tried again later"
 MOST_MOVED = 20_000
 """With more deletions than this collected, what is new is not compared with them."""
+SOON_S = 0.2
+REST_S_PER_PAGE = 1.0
+LONGEST_REST_S = 10.0
 OLD_S = 5.0
 """A change that the watch has not told of after this long is unannounced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a walk over the source found. `cpu_s`: what it cost."""
+    """What a walk over the source found. `unannounced_s`: the ages of changes that the watch should have told of;
+    `cpu_s`: what it cost."""
 
     directories: set[str]
-    unannounced: int
+    unannounced_s: list[float]
     cpu_s: float
 
 
@@ -68,6 +72,7 @@ class Rounds:
         self._wall_ns = wall_ns
         self._checked: SourceIdentity | None = None
         self._usual: frozenset[int] = frozenset()
+        self._growing: set[bytes] = set()
         self._contest = Contest()
         self._rebuilt = job.store.memory.rebuilt
         self.accept_source = False
@@ -98,6 +103,10 @@ class Rounds:
                 self._desk.queue.reconcile_all(since_s=since_s, due_s=_now())
                 self._desk.queue.look_at(dirty, since_s=since_s, due_s=_now() + OLD_S)
                 return
+            if "" in dirty and await asyncio.to_thread(self._job.tree.rules_changed):
+                self._desk.queue.look_everywhere(since_s=since_s, due_s=_now())
+                self._desk.queue.look_at(dirty, since_s=since_s, due_s=_now() + SOON_S)
+                return
             parts = await asyncio.to_thread(look, self._job, list(dirty))
             excluded = self._excluding([one for part in parts for one in part.changes], fence, since_s=since_s)
             looked = {*map(key_of, dirty), *(part.key for part in parts)}
@@ -110,10 +119,19 @@ class Rounds:
             self._put_right(looked - {part.key for part in parts}, excluded, fence, self._desk.drifting)
             if not parts:
                 return
+            self._let_rest(parts)
             view = await compare(self._job, source, parts, census=Census(), known_records=self._desk.records)
             within = {part.key for part in parts}
             view = await self._with_what_left(view, within)
             await self._decide_and_begin(self._reconcile(), view, fence, since_s=since_s, looked=within)
+
+    def _let_rest(self, parts: Sequence[Part]) -> None:
+        """A directory of many pages is not listed again for every few of its files that settle."""
+        for part in parts:
+            pages = len(part.rows) // PAGE
+            if pages:
+                rest_s = min(pages * REST_S_PER_PAGE, LONGEST_REST_S)
+                self._desk.queue.rest(path_of(part.key), until_s=_now() + rest_s)
 
     async def deletions(self, due: Due) -> None:
         """A lot of deletions, everything about it looked at again: each path, the root, and how much is left."""
@@ -142,14 +160,16 @@ class Rounds:
             new = [one for one in changes if _mark(one) not in self._usual and not fence.excludes(one.key)]
             self._usual = marks
             queued = self._desk.queue.directories
-            unannounced = sum(path_of(parent_of(one.key)) not in queued and self._is_old(one) for one in new)
+            ages_s = [self._age_s(one) for one in new if path_of(parent_of(one.key)) not in queued]
+            unannounced = [age_s for age_s in ages_s if age_s > OLD_S]
             return Found(directories_of(one.key for one in new), unannounced, cpu_s)
 
-    def _is_old(self, change: LocalChange) -> bool:
+    def _age_s(self, change: LocalChange) -> float:
+        """How long ago a file changed; 0 where that cannot be told, or it is known to wait."""
         local = change.local
         if local is None or local.kind != Kind.FILE or self._desk.queue.rests(path_of(change.key), local):
-            return False
-        return self._wall_ns() - max(local.mtime_ns, local.ctime_ns) > OLD_S * 1e9
+            return 0.0
+        return (self._wall_ns() - max(local.mtime_ns, local.ctime_ns)) / 1e9
 
     def _is_another(self, source: SourceIdentity) -> bool:
         """Whether the source is not the one that was looked at as a whole."""
@@ -172,7 +192,8 @@ class Rounds:
             policy = replace(policy, max_delete=MaxDelete(percent=100.0))
         if _now() < self._desk.whole_moves_from_s:
             policy = replace(policy, capabilities=replace(policy.capabilities, move_directory=False))
-        job = replace(self._job, policy=policy, accept_source=self._job.accept_source or self.accept_source)
+        accept_source = self._job.accept_source or self.accept_source
+        job = replace(self._job, policy=policy, accept_source=accept_source, growing=self._growing)
         return Reconcile(job, JobReport(job.name), rebuilt=self._rebuilt)
 
     def _excluding(self, changes: Sequence[LocalChange], fence: Fence, *, since_s: float) -> set[bytes]:
@@ -192,11 +213,13 @@ class Rounds:
         return excluded
 
     def _is_moving(self, file: LocalEntry, *, since_s: float) -> bool:
-        if self.hurried:
-            return False
         now_s = _now()
         verdict = self._desk.settling.judge(file, now_s=now_s, wall_ns=self._wall_ns())
-        if verdict.stillness in (Stillness.SETTLED, Stillness.GROWING):
+        if self.hurried or verdict.stillness is Stillness.GROWING:
+            self._growing.add(file.key)
+            return False
+        self._growing.discard(file.key)
+        if verdict.stillness is Stillness.SETTLED:
             return False
         if verdict.stillness is Stillness.RESTLESS:
             problem = Problem(path_of(file.key), "create", RESTLESS)
@@ -265,6 +288,7 @@ class Rounds:
         plan = self._noting_drift(decision.plan, is_seen, whole=looked is None)
         decision = replace(decision, plan=plan)
         done = self._carrier.begin(reconcile, decision, since_s=since_s)
+        self._desk.settling.forget(key_of(one.path) for one in decision.plan.operations)
         if not decision.plan.directory_moves:
             await self._record(reconcile, decision)
         if looked is None or due is not None:

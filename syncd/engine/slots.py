@@ -1,7 +1,8 @@
 """How many operations of one job are worked on at once.
 
 Held by the executor's tasks; the transport's retries sleep through it, so that a path that waits for its next try does
-not keep the others from going on. As many again get ready meanwhile, so that a slot waits for the network only.
+not keep the others from going on. As many again get ready meanwhile, so that a slot waits for the network only. Large
+uploads never have all of them, so that a small file does not wait for one of those to end.
 """
 
 from __future__ import annotations
@@ -11,13 +12,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 
+LARGE_BYTES = 8 * 1024 * 1024
+"""An upload of this size takes long enough to be in others' way."""
+
 
 class Slots:
     def __init__(self, workers: int) -> None:
+        self._lanes = asyncio.Semaphore(max(1, workers - max(1, workers // 4)))
         self._semaphore = asyncio.Semaphore(workers)
         self._held: set[asyncio.Task[object]] = set()
         self._places = asyncio.Semaphore(workers)
         self._ahead: set[asyncio.Task[object]] = set()
+
+    @asynccontextmanager
+    async def lane(self, upload_bytes: int) -> AsyncIterator[None]:
+        """Around an operation that sends so much; a large one waits here until there are few enough of them."""
+        if upload_bytes < LARGE_BYTES:
+            yield
+            return
+        async with self._lanes:
+            yield
 
     @asynccontextmanager
     async def ahead(self) -> AsyncIterator[None]:

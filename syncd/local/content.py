@@ -58,6 +58,10 @@ class FileContent:
     dimensions: tuple[int, int] | None = None
     data: bytes | None = None
     checksum: str | None = field(default=None)
+    growing: bool = False
+    """The file may become longer: it is read as far as it was, and what was there must stay as it is."""
+    read_before: str | None = None
+    """Of a long one that grows: the checksum of the first pass, to which every other has to come."""
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -73,7 +77,7 @@ class FileContent:
                 yield self.data
             return
         loop = asyncio.get_running_loop()
-        reading = _Reading(self.place, self.entry)
+        reading = _Reading(self.place, self.entry, growing=self.growing, wanted=self.read_before)
         ahead = loop.run_in_executor(None, reading.next)
         try:
             while True:
@@ -87,32 +91,58 @@ class FileContent:
             ahead.cancel()
             loop.run_in_executor(None, reading.close)
 
+    async def read_once(self) -> None:
+        """Run a pass whose pieces nobody wants, for its checksum."""
+        async for _ in self.chunks():
+            pass
+        self.read_before = self.checksum if self.growing else None
 
-def read_file(place: Place, entry: LocalEntry) -> FileContent:
-    """What is at the entry's path now: a small file read whole, a large one looked at. Blocks."""
+
+def read_file(place: Place, entry: LocalEntry, *, growing: bool = False) -> FileContent:
+    """What is at the entry's path now: a small file read whole, a large one looked at. Blocks.
+
+    One that is `growing` is what it is at this moment, whatever is added, and proves nothing later. A small one is read
+    twice here, a large one is to be read once before it is sent.
+    """
     key = entry.key
     with _reading(key), _opened(place, key) as descriptor:
         now, trusted, moving = _settled(descriptor, key)
-        content = FileContent(place, now, trusted, content_type_of(path_of(key)))
+        content = FileContent(place, now, trusted and not growing, content_type_of(path_of(key)), growing=growing)
         if now.size <= SMALL_BYTES:
             content.data = _exactly(descriptor, now.size)
             content.checksum = hashlib.md5(content.data, usedforsecurity=False).hexdigest()
-        if moving and (content.data is None or os.pread(descriptor, now.size, 0) != content.data):
-            raise SourceChanged("it is being written")
+        if growing or moving:
+            _read_again(descriptor, content)
         if is_picture(content.content_type):
             header = content.data if content.data is not None else os.pread(descriptor, HEADER_BYTES, 0)
             content.dimensions = dimensions_of(header, content.content_type)
-        if _stat(descriptor, key) != now:
-            raise SourceChanged("it changed while it was read")
+        _check(_stat(descriptor, key), now, growing=growing)
         return content
+
+
+def _read_again(descriptor: int, content: FileContent) -> None:
+    """A small file that is being written is what it was at one moment if it reads the same twice."""
+    if content.data is None:
+        if not content.growing:
+            raise SourceChanged("it is being written")
+    elif os.pread(descriptor, content.entry.size, 0) != content.data:
+        raise SourceChanged("it is being written")
+
+
+def _check(now: LocalEntry, first: LocalEntry, *, growing: bool) -> None:
+    """Raises SourceChanged unless the file is what it was at the first look, or has only become longer."""
+    if now != first and not (growing and now.size >= first.size):
+        raise SourceChanged("it changed while it was read")
 
 
 class _Reading:
     """One pass over a large file, a piece a call, each call in some thread. `close` waits for a call under way."""
 
-    def __init__(self, place: Place, entry: LocalEntry) -> None:
+    def __init__(self, place: Place, entry: LocalEntry, *, growing: bool, wanted: str | None) -> None:
         self._place = place
         self._entry = entry
+        self._growing = growing
+        self._wanted = wanted
         self._left = entry.size
         self._digest = hashlib.md5(usedforsecurity=False)
         self._descriptor = -1
@@ -121,18 +151,23 @@ class _Reading:
 
     def next(self) -> tuple[bytes, str | None]:
         """The next piece, and with the last one the checksum. The file is looked at after every read: what was read
-        is what it was at the first look, or SourceChanged."""
+        is what it was at the first look, and has the checksum that is wanted if one is; or SourceChanged."""
         with self._lock, _reading(self._entry.key):
             if self._closed:
                 return b"", None
             if self._descriptor < 0:
                 self._descriptor = _open(self._place, self._entry.key)
             piece = _exactly(self._descriptor, min(CHUNK_BYTES, self._left))
-            if _stat(self._descriptor, self._entry.key) != self._entry:
-                raise SourceChanged("it changed while it was read")
+            now = _stat(self._descriptor, self._entry.key)
+            _check(now, self._entry, growing=self._growing and now.inode == self._entry.inode)
             self._digest.update(piece)
             self._left -= len(piece)
-            return piece, None if self._left else self._digest.hexdigest()
+            if self._left:
+                return piece, None
+            checksum = self._digest.hexdigest()
+            if checksum != (self._wanted or checksum):
+                raise SourceChanged("what was written before changed while it was read")
+            return piece, checksum
 
     def close(self) -> None:
         with self._lock:

@@ -171,11 +171,13 @@ class Lookout:
             self._tell(Hint(None, f"{len(changes)} changes at once"))
             return
         directories: set[str] = set()
+        made_ns: list[int] = []
         for kind, path in changes:
+            made_ns.extend(_changed_ns(path))
             directories.add(os.path.dirname(path) if path != self._cover.root else path)
             if kind == ADDED or path in self._cover.unreadable:
                 directories.update(self._new_at(path))
-        self._tell_of(directories, "changes")
+        self._tell_of(directories, "changes", oldest_ns=min(made_ns, default=None))
 
     def _new_at(self, path: str) -> Iterable[str]:
         """The directories at and below a path that is new; asks for a new watch where this one does not reach them."""
@@ -208,14 +210,14 @@ class Lookout:
             parent = os.path.dirname(parent)
         return parent in self._whole
 
-    def _tell_of(self, directories: Iterable[str], reason: str) -> None:
+    def _tell_of(self, directories: Iterable[str], reason: str, *, oldest_ns: int | None = None) -> None:
         inside = {path for path in directories if is_inside(path, self._cover.root) and not self._is_left_out(path)}
         self._see_through_links(inside)
         if len(inside) > BATCH_PATHS:
-            self._tell(Hint(None, reason))
+            self._tell(Hint(None, reason, oldest_ns))
         elif inside:
             start = len(self._cover.root.rstrip("/")) + 1
-            self._tell(Hint(frozenset(path[start:] for path in inside), reason))
+            self._tell(Hint(frozenset(path[start:] for path in inside), reason, oldest_ns))
 
     def _see_through_links(self, directories: set[str]) -> None:
         """Add where else the directories are seen; through links to links too, until nothing new comes or it is much
@@ -348,6 +350,14 @@ class Lookout:
         if self._notifier is not None:
             self._notifier.close()
             self._notifier = None
+
+
+def _changed_ns(path: str) -> Iterable[int]:
+    """When what is at the path was changed last, renaming included; nothing where it is gone."""
+    try:
+        return (os.lstat(path).st_ctime_ns,)
+    except OSError:
+        return ()
 
 
 def locate(source: Path) -> Place | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from pathlib import Path
 
 from syncd.core.filters import Filter, ignore_lines
@@ -20,6 +20,7 @@ from syncd.core.model import Fingerprint, Kind, LocalEntry, SourceIdentity
 from syncd.core.paths import is_below, key_of
 from syncd.errors import ConfigurationError, SourceMissing
 from syncd.local.content import FileContent, Place, read_file
+from syncd.local.reader import Reader
 from syncd.local.walk import Identity, Walk, identity_of, is_inside, source_missing
 
 IGNORE_FILE = ".syncdignore"
@@ -44,7 +45,9 @@ class Tree:
         self._left_out = tuple(left_out)
         self._follow = follow_symlinks
         self._configured = self._rules = Filter(self._include, self._exclude)
+        self._ignored = ""
         self._scanned: Identity | None = None
+        self._reader = Reader[tuple[Place, LocalEntry], FileContent](lambda asked: read_file(*asked))
         self._pin()
 
     def identity(self) -> SourceIdentity:
@@ -62,6 +65,11 @@ class Tree:
         meanwhile, and when its ignore file cannot be read; ConfigurationError for a bad pattern there."""
         self._renew()
         return self._walk().entries()
+
+    @property
+    def looks_at(self) -> Hashable:
+        """What the last scan went by: that of another tree with the same sees the same."""
+        return self._place.root, self._scanned, self._rules.patterns, self._follow, self._hidden
 
     def find(self, path: str) -> tuple[LocalEntry | None, str | None]:
         """What a scan would say now of one path, and which rule leaves it out, if one does. The entry is that of a
@@ -115,6 +123,10 @@ class Tree:
         """See `ports.LocalTree`; by the rules of the last scan."""
         return list(self._walk().children(key_of(directory), goes_into=goes_into))
 
+    def rules_changed(self) -> bool:
+        """See `ports.LocalTree`."""
+        return self._scanned is not None and self._ignore_text() != self._ignored
+
     def wants(self, path: str, *, directory: bool) -> bool:
         """Whether the rules of the last scan let the path in."""
         return not self._is_hidden(path) and (not self._rules.active or self._rules.wants(path, directory=directory))
@@ -136,13 +148,17 @@ class Tree:
     async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
         content = await self.read(entry)
         if content.data is None:
-            async for _ in content.chunks():
-                pass
+            await content.read_once()
         return content.fingerprint
 
-    async def read(self, entry: LocalEntry) -> FileContent:
+    async def read(self, entry: LocalEntry, *, growing: bool = False) -> FileContent:
         """What is at the entry's path now, which may be newer than the entry: `Content.entry` says what was read."""
-        return await asyncio.get_running_loop().run_in_executor(None, read_file, self._place, entry)
+        if not growing:
+            return await self._reader.read((self._place, entry))
+        content = await asyncio.to_thread(read_file, self._place, entry, growing=True)
+        if content.data is None:
+            await content.read_once()
+        return content
 
     def _walk(self) -> Walk:
         root = self._place.root
@@ -162,7 +178,8 @@ class Tree:
         self._hidden = frozenset([key_of(IGNORE_FILE), *(path.replace(b"/", b"\0") for path in inside)])
 
     def _load_rules(self) -> Filter:
-        lines = ignore_lines(self._ignore_text())
+        self._ignored = self._ignore_text()
+        lines = ignore_lines(self._ignored)
         if not lines:
             return self._configured
         try:

@@ -53,6 +53,7 @@ class Watching:
         self._lock = threading.Lock()
         self._directories: frozenset[str] | None = frozenset()
         self._reason = ""
+        self._oldest_ns: int | None = None
         self._woken = asyncio.Event()
         self._in_place = asyncio.Event()
         self._ended = asyncio.Event()
@@ -121,6 +122,7 @@ class Watching:
         with self._lock:
             self._directories = merged(self._directories, hint.directories)
             self._reason = hint.reason
+            self._oldest_ns = min(filter(None, (self._oldest_ns, hint.oldest_ns)), default=None)
         self._on_loop(self._woken.set)
 
     def _on_loop(self, call: Callable[[], None]) -> None:
@@ -130,9 +132,10 @@ class Watching:
     def _take(self) -> Hint | None:
         with self._lock:
             directories, self._directories = self._directories, frozenset()
+            oldest_ns, self._oldest_ns = self._oldest_ns, None
             if not self._ended.is_set():
                 self._woken.clear()
-        return Hint(directories, self._reason) if directories is None or directories else None
+        return Hint(directories, self._reason, oldest_ns) if directories is None or directories else None
 
 
 def merged(known: frozenset[str] | None, more: frozenset[str] | None) -> frozenset[str] | None:

@@ -26,9 +26,16 @@ class StorageGuard:
         self._secure = api.scheme == "https"
         own = _address(api.host or "")
         self._inside = own is not None and _is_inside(own)
+        self._good: tuple[str, URL] | None = None
 
     def check(self, text: str) -> URL:
-        """The URL to send a content to or to have it from. Raises Rejected."""
+        """The URL to send a content to or to have it from. Raises Rejected. All of a remote's files go to the same one
+        as a rule, so the last good one is remembered."""
+        if self._good is None or self._good[0] != text:
+            self._good = text, self._checked(text)
+        return self._good[1]
+
+    def _checked(self, text: str) -> URL:
         try:
             url = URL(text)
         except ValueError:

@@ -108,10 +108,10 @@ def check_api_url(text: str) -> str:
 
 
 def check_listen(text: str) -> str:
-    """ADDRESS:PORT; "" is off."""
-    host, colon, port = text.rpartition(":")
-    if text and not (colon and host and port.isdecimal() and int(port) < 65536):
-        raise ValueError('must be ADDRESS:PORT, such as "127.0.0.1:9393" or "[::1]:9393"')
+    """ADDRESS:PORT, or :PORT for every address; "" is off."""
+    _, colon, port = text.rpartition(":")
+    if text and not (colon and port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise ValueError('must be ADDRESS:PORT, such as "127.0.0.1:9393" or "[::1]:9393", or ":9393" for every address')
     return text
 
 

@@ -23,6 +23,7 @@ class Chronicled:
         self.sent = inner.sent
         self.notice = inner.notice
         self.warning = inner.warning
+        self.noticed = inner.noticed
         self.finished = inner.finished
 
     def done(self, operation: Operation) -> None:

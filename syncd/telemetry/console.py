@@ -112,6 +112,9 @@ class Console:
     def warning(self, event: str, **fields: object) -> None:
         self._event(WARNING, event, **fields)
 
+    def noticed(self, age_s: float, *, announced: bool) -> None:
+        """Nothing that a person would want to read."""
+
     def finished(self, report: JobReport) -> None:
         """Takes the row away and names each failure that was not told yet."""
         if self._row is not None:

@@ -42,15 +42,12 @@ class JobCounts:
         """A request is made again."""
         self.retries += 1
 
-    def noticed(self, latency_s: float) -> None:
-        """The watch told of a change that was `latency_s` old (negative where a clock was put back: counts as 0)."""
-        latency_s = max(latency_s, 0.0)
-        self.watch_latencies[bisect_left(WATCH_BUCKETS_S, latency_s)] += 1
-        self.watch_latency_sum_s += latency_s
-
-    def found_unannounced(self, changes: int) -> None:
-        """A rescan found that many settled changes which no event had announced."""
-        self.unannounced += changes
+    def noticed(self, age_s: float, *, announced: bool) -> None:
+        """A change came to be known when it was that old (negative where a clock was put back: counts as 0)."""
+        age_s = max(age_s, 0.0)
+        self.watch_latencies[bisect_left(WATCH_BUCKETS_S, age_s)] += 1
+        self.watch_latency_sum_s += age_s
+        self.unannounced += not announced
 
 
 class Counts:
@@ -95,6 +92,9 @@ class Counted:
 
     def warning(self, event: str, **fields: object) -> None:
         self._inner.warning(event, **fields)
+
+    def noticed(self, age_s: float, *, announced: bool) -> None:
+        self._counts.noticed(age_s, announced=announced)
 
     def finished(self, report: JobReport) -> None:
         self._counts.drifted += len(report.drifted)

@@ -22,6 +22,9 @@ from syncd.telemetry.text import encodable
 
 Row = tuple[str, JobStatus, JobCounts]
 
+JOB = "syncd_job"
+"""The label of a job of the configuration: `job` is Prometheus's own (its scrape job)."""
+
 _GAUGES: tuple[tuple[str, str, Callable[[JobStatus], float]], ...] = (
     (
         "oldest_unsynced_change_age_seconds",
@@ -97,14 +100,14 @@ class _Jobs(Collector):
 
 def _gauges(rows: Sequence[Row]) -> Iterator[Metric]:
     for name, text, value in _GAUGES:
-        family = GaugeMetricFamily(f"syncd_{name}", text, labels=["job"])
+        family = GaugeMetricFamily(f"syncd_{name}", text, labels=[JOB])
         for job, status, _ in rows:
             family.add_metric([job], value(status))
         yield family
 
 
 def _states(rows: Sequence[Row]) -> Metric:
-    family = GaugeMetricFamily("syncd_job_state", "1 for the state that the job is in.", labels=["job", "state"])
+    family = GaugeMetricFamily("syncd_job_state", "1 for the state that the job is in.", labels=[JOB, "state"])
     for job, status, _ in rows:
         for state in JobState:
             family.add_metric([job, state.value], int(status.state is state))
@@ -113,7 +116,7 @@ def _states(rows: Sequence[Row]) -> Metric:
 
 def _counters(rows: Sequence[Row]) -> Iterator[Metric]:
     for name, text, value in _COUNTERS:
-        family = CounterMetricFamily(f"syncd_{name}", text, labels=["job"])
+        family = CounterMetricFamily(f"syncd_{name}", text, labels=[JOB])
         for job, _, counts in rows:
             family.add_metric([job], value(counts))
         yield family
@@ -121,7 +124,7 @@ def _counters(rows: Sequence[Row]) -> Iterator[Metric]:
 
 def _tables(rows: Sequence[Row]) -> Iterator[Metric]:
     for name, text, labels, table in _TABLES:
-        family = CounterMetricFamily(f"syncd_{name}", text, labels=["job", *labels])
+        family = CounterMetricFamily(f"syncd_{name}", text, labels=[JOB, *labels])
         for job, _, counts in rows:
             for key, count in sorted(table(counts).items()):
                 family.add_metric([job, *key], count)
@@ -129,8 +132,8 @@ def _tables(rows: Sequence[Row]) -> Iterator[Metric]:
 
 
 def _watch_latency(rows: Sequence[Row]) -> Metric:
-    name, text = "syncd_watch_latency_seconds", "Age of a change when the watch told of it."
-    family = HistogramMetricFamily(name, text, labels=["job"])
+    name, text = "syncd_watch_latency_seconds", "Age of a change when it was noticed, by an event or by a rescan."
+    family = HistogramMetricFamily(name, text, labels=[JOB])
     bounds = [*map(str, WATCH_BUCKETS_S), "+Inf"]
     for job, _, counts in rows:
         total, buckets = 0, []

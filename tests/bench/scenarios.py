@@ -93,8 +93,8 @@ class Bench:
         with self.server(latency_s=latency_s) as url:
             return self.beside(module, source, files, url)
 
-    def beside(self, module: str, source: Path, files: int, url: str) -> Sample:
-        sample = measure(python("-m", f"tests.bench.{module}", source, url, APPLICATION_ID, TOKEN))
+    def beside(self, module: str, source: Path, files: int, url: str, *options: str) -> Sample:
+        sample = measure(python("-m", f"tests.bench.{module}", source, url, APPLICATION_ID, TOKEN, *options))
         if set(sample.output.split()) != {str(files)}:
             raise BenchError(f"{module} saw {sample.output!r} instead of {files} files")
         return sample
@@ -141,11 +141,13 @@ def noop(bench: Bench) -> Iterator[Row]:
         bench.forget()
         with bench.server() as url:
             adopting, _ = bench.mirror(source, url, unchanged=files, created=0)
-            ours, floor = bench.alternate(
+            ours, floor, typed = bench.alternate(
                 lambda: bench.mirror(source, url, unchanged=files, created=0)[0],
                 lambda: bench.beside("floor_noop", source, files, url),
+                lambda: bench.beside("floor_noop", source, files, url, "--typed"),
             )
     yield from _times("noop", ours, floor, limit=1.5)
+    yield from _times("noop, typed pages", ours, typed)
     yield _peak("noop", ours, limit="<= 150 MiB")
     yield from _times("adopt", [adopting], floor)
     yield _peak("adopt", [adopting])

@@ -6,13 +6,14 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.deploy.support import ROOT, debian, until
+from tests.deploy.support import clone, run, until
 
 PACKAGES = ("ca-certificates", "dbus", "python3-venv", "systemd", "systemd-sysv")
-CLONED = ("LICENSE", "README.md", "config", "pyproject.toml", "syncd", "systemd")
+NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe")
+INSTALL = "apt-get update -qq && apt-get install -y -qq --no-install-recommends"
 
 
 class Machine:
@@ -63,18 +64,14 @@ class Machine:
 
 
 @contextmanager
-def machine(tree: Path) -> Iterator[Machine]:
-    """Booted, with a clone of this project in /root/syncd; gone afterwards."""
-    debian(tree, *PACKAGES)
-    clone = tree / "root/syncd"
-    clone.mkdir()
-    for name in CLONED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, clone / name)
-    boot = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe", "-D", str(tree)]
+def machine(tree: Path, base: Path) -> Iterator[Machine]:
+    """Booted from the Debian in the archive `base`, with a clone of this project in /root/syncd; gone afterwards."""
+    tree.mkdir()
+    run("tar", "--extract", f"--file={base}", f"--directory={tree}", "--numeric-owner", timeout_s=300)
+    install = f"DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; {INSTALL} {' '.join(PACKAGES)}"
+    run(*NSPAWN, f"--directory={tree}", "sh", "-euc", install, timeout_s=600)
+    clone(tree / "root/syncd")
+    boot = [*NSPAWN, "--boot", f"--directory={tree}"]
     with (tree.parent / "console").open("wb") as console:
         process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
     try:
@@ -101,6 +98,8 @@ def _booted(tree: Path, process: subprocess.Popen[bytes]) -> Machine:
 
 def _leader_of(nspawn: int) -> int:
     """The process that is the machine's first, 0 as long as there is none."""
-    children = Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split()
-    systemds = [child for child in children if Path(f"/proc/{child}/exe").readlink().name == "systemd"]
-    return int(systemds[0]) if systemds else 0
+    for child in Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split():
+        with suppress(OSError):  # those that set the machine up go away again
+            if Path(f"/proc/{child}/exe").readlink().name == "systemd":
+                return int(child)
+    return 0

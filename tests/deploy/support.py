@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
 CONFIG = ROOT / "config"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def needs(*tools: str) -> pytest.MarkDecorator:
@@ -35,15 +35,28 @@ def needs_a_machine(*tools: str) -> list[pytest.MarkDecorator]:
     return [
         pytest.mark.skipif(not asked, reason="takes minutes, root and a network: asked for by DEPLOY_TESTS=1"),
         pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-        needs(*tools),
+        needs("git", "unshare", *tools),
+        pytest.mark.skipif(asked and not _may_unshare(), reason="this machine does not permit namespaces"),
         pytest.mark.timeout(900),
     ]
 
 
+def _may_unshare() -> bool:
+    """What systemd-nspawn and podman begin with."""
+    if shutil.which("unshare") is None:
+        return False
+    command = ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def readme_block(name: str) -> str:
-    """The code block of README.md that stands below `<!-- name -->`."""
-    found = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert found, f"README.md has no block {name}"
+    return block(ROOT / "README.md", name)
+
+
+def block(page: Path, name: str) -> str:
+    """The code block that stands below `<!-- name -->`."""
+    found = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", page.read_text(), re.DOTALL)
+    assert found, f"{page} has no block {name}"
     return found[1]
 
 
@@ -56,11 +69,19 @@ def until(condition: Callable[[], object], *, said: Callable[[], str] = str, tim
         time.sleep(0.1)
 
 
-def debian(target: Path, *packages: str) -> None:
-    """A minimal Debian 12 at `target` (a directory or a tar file), which trusts whom this machine trusts."""
+def debian(archive: Path) -> None:
+    """A minimal Debian 12 as a tar file, which trusts whom this machine trusts."""
     trusted = [f"--customize-hook=copy-in {CERTIFICATES} /usr/local/share"] if CERTIFICATES.is_dir() else []
-    included = [f"--include={','.join(packages)}"] if packages else []
-    run("mmdebstrap", "--quiet", "--variant=minbase", *included, *trusted, "bookworm", str(target), timeout_s=600)
+    run("mmdebstrap", "--quiet", "--variant=minbase", *trusted, "bookworm", str(archive), timeout_s=600)
+
+
+def clone(place: Path) -> None:
+    """Make `place` what git would give to somebody else, if it all were committed."""
+    listed = run("git", "-c", f"safe.directory={ROOT}", "ls-files", "-z").split("\0")
+    for source in (ROOT / name for name in listed if (ROOT / name).is_file()):
+        target = place / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
 
 
 def run(*command: str, timeout_s: float = PATIENCE_S, cwd: Path = ROOT) -> str:

@@ -6,6 +6,7 @@ Needs no registry: what the Dockerfile starts FROM is made by mmdebstrap and tag
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -17,23 +18,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.support import CONFIG, ROOT, Remote, debian, needs_a_machine, remote, run, until
+from syncd.sandbox import APPLICATION_ID, TOKEN
+from tests.deploy.support import CONFIG, ROOT, Remote, clone, needs_a_machine, readme_block, remote, run, until
 
-pytestmark = needs_a_machine("buildah", "catatonit", "mmdebstrap", "podman", "runc")
+pytestmark = needs_a_machine("catatonit", "mmdebstrap", "podman", "runc")
 
-IMAGE = "localhost/syncd-under-test"
-# Limits that need no privilege to be set, and no health timer where no systemd runs one.
-PLAIN = ("--no-healthcheck", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+IMAGE = "localhost/syncd"
+# Limits that need no privilege to be set.
+SETTINGS = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
 CONFINED = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges")
 
 
 def podman(*words: str, timeout_s: float = 60) -> str:
-    return run("podman", "--runtime=runc", "--cgroup-manager=cgroupfs", *words, timeout_s=timeout_s)
+    return run("podman", *words, timeout_s=timeout_s)
 
 
 def container(name: str, *words: str, environment: dict[str, str] | None = None, command: tuple[str, ...] = ()) -> None:
     given = [f"--env={key}={value}" for key, value in (environment or {}).items()]
-    podman("run", "--detach", f"--name={name}", *PLAIN, *words, *given, IMAGE, *command)
+    podman("run", "--detach", f"--name={name}", *words, *given, IMAGE, *command)
 
 
 def exit_code(name: str) -> int:
@@ -51,22 +60,31 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     place = tmp_path_factory.mktemp("containers")
     settings = place / "storage.conf"
     settings.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{place}/graph"\nrunroot = "{place}/run"\n')
+    (place / "containers.conf").write_text(SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CONTAINERS_STORAGE_CONF", str(settings))
+        patch.setenv("CONTAINERS_CONF", str(place / "containers.conf"))
+        patch.setenv("BUILDAH_ISOLATION", "chroot")
+        patch.setenv("DISABLE_HC_SYSTEMD", "true")  # no timer where no systemd runs one: the test asks
         yield place
     subprocess.run(["umount", f"{place}/graph/overlay"], capture_output=True, check=False)  # podman's mount on itself
     shutil.rmtree(place)
 
 
 @pytest.fixture(scope="module")
-def image(storage: Path) -> str:
-    base = re.findall(r"^FROM (\S+[.]\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    archive = storage / "debian.tar"
-    debian(archive)
-    podman("import", "--quiet", str(archive), *base, timeout_s=120)
-    archive.unlink()
-    how = ("--isolation=chroot", "--network=host", "--pull-never", "--format=docker")
-    run("buildah", "build", "--quiet", *how, f"--tag={IMAGE}", ".", timeout_s=600)
+def cloned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("clone")
+    clone(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def image(storage: Path, base: Path, cloned: Path) -> str:
+    """Built as the README says; what the Dockerfile starts from is there already."""
+    assert storage
+    names = re.findall(r"^FROM (\S+[.]\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    podman("import", "--quiet", str(base), *names, timeout_s=300)
+    run("bash", "-euc", readme_block("build"), cwd=cloned, timeout_s=800)
     return IMAGE
 
 
@@ -95,9 +113,43 @@ def test_the_image_says_what_it_is_and_runs_as_nobody_in_particular(image: str) 
     assert told["Config"]["Entrypoint"][-1] == "syncd"
     assert told["Healthcheck"]["Test"][0] == "CMD"
     labels = told["Config"]["Labels"]
-    version = podman("run", "--rm", *PLAIN, *CONFINED, "--network=none", image, "--version").split()[1]
+    version = podman("run", "--rm", *CONFINED, "--network=none", image, "--version").split()[1]
     assert labels["org.opencontainers.image.version"] == version
     assert {"title", "source", "licenses", "description", "revision"} <= {name.rpartition(".")[2] for name in labels}
+
+
+def test_run_as_the_readme_says_it_mirrors_and_is_well_as_long_as_it_does_not_stand_still(
+    image: str, box: Remote, cloned: Path, tmp_path: Path
+) -> None:
+    """With the address of the sandbox and its account in config/container.env, and a source of this test."""
+    assert image
+    source = tmp_path / "assets"
+    source.mkdir()
+    (source / "first").write_text("1")
+    (source / "half.tmp").write_text("excluded")
+    tmp_path.chmod(0o755)
+    (cloned / "token").write_text(f"{TOKEN}\n")
+    example = (CONFIG / "container.env").read_text()
+    account = re.sub(r"(?<=APPLICATION_ID=)\w+", APPLICATION_ID, example)
+    (cloned / "config/container.env").write_text(f"{account}SYNCD_REMOTES__PROD__API_URL={box.url}\n")
+    command = (
+        readme_block("container").replace("/srv/assets", str(source)).replace("docker run", "podman run --network=host")
+    )
+    name = run("bash", "-euc", command, cwd=cloned).strip()
+    try:
+        until(lambda: box.files("assets") == {"first"}, said=lambda: logs(name))
+        podman("healthcheck", "run", name)
+        assert podman("inspect", "--format={{.State.Health.Status}}", name).strip() == "healthy"
+        (syncd,) = _children(int(podman("inspect", "--format={{.State.Pid}}", name)))
+        os.kill(syncd, signal.SIGSTOP)
+        asked = subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, check=False)
+        os.kill(syncd, signal.SIGCONT)
+        assert asked.returncode == 1
+        podman("healthcheck", "run", name)
+        podman("stop", "--time=10", name)
+        assert exit_code(name) == 0, logs(name)
+    finally:
+        podman("rm", "--force", "--volumes", name)
 
 
 def test_configured_by_environment_alone_it_mirrors_and_stops_in_time(
@@ -114,7 +166,6 @@ def test_configured_by_environment_alone_it_mirrors_and_stops_in_time(
     (source / "second").write_text("2")
     until(lambda: box.files("alone") == {"first", "second"}, said=lambda: logs(name))
     assert "watching" in podman("exec", name, "syncd", "status")
-    podman("exec", name, *_health_command())
     podman("stop", "--time=10", name)
     assert exit_code(name) == 0, logs(name)
 
@@ -158,11 +209,8 @@ def test_as_a_sidecar_it_sends_what_the_writer_wrote_last(names: tuple[str, str]
     assert box.files("pod") == {"last"}, logs(sidecar)
 
 
-def _health_command() -> list[str]:
-    found = re.search(r"^HEALTHCHECK .*CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert found
-    command: list[str] = json.loads(found[1])
-    return command
+def _children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def _answers(url: str) -> bool:

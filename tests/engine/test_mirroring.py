@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncd.core.model import DeleteMode, Kind, MaxDelete, SourceIdentity, Sync
+from syncd.core.model import DeleteMode, Kind, MaxDelete, Order, SourceIdentity, Sync
 from syncd.core.paths import key_of
 from syncd.errors import SourceForeign, SourceMissing
 from tests.sim.cloud import Knobs
@@ -269,3 +269,19 @@ def test_many_files_are_confirmed_by_few_requests() -> None:
     assert (run.exit, run.report.created) == (0, 200)
     assert len(looks) < 20
     assert {row.sync for row in world.store.baseline.values()} == {Sync.SYNCED}
+
+
+def test_small_files_do_not_wait_for_a_hundred_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("slots", "execute"):
+        monkeypatch.setattr(f"syncd.engine.{module}.LARGE_BYTES", 20)
+    world = World(settings=Settings(workers=4, order=Order.NEWEST_FIRST))
+    for number in range(5):
+        world.tree.write(f"small/{number}", "old")
+    world.wait()
+    for number in range(100):
+        world.tree.write(f"large/{number:03}", f"a large content, newer: {number}")
+    run = world.run()
+    assert run.exit == 0
+    assert world.cloud.files() == world.tree.files()
+    created = [change for change in run.changes if change.startswith("create")]
+    assert max(created.index(f"create small/{number}") for number in range(5)) < 30

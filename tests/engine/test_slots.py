@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from syncd.engine.slots import Slots
+from syncd.engine.slots import LARGE_BYTES, Slots
 from tests.sim.loop import Clock, Deadlock, VirtualLoop
 
 
@@ -126,3 +126,26 @@ def test_the_loop_says_so_when_everything_waits_for_nothing() -> None:
 
     with pytest.raises(Deadlock):
         run(main())
+
+
+@pytest.mark.parametrize(("workers", "large"), [(1, 1), (2, 1), (4, 3), (16, 12)])
+def test_large_uploads_leave_slots_to_the_others(workers: int, large: int) -> None:
+    working: list[str] = []
+
+    async def upload(slots: Slots, name: str, size_bytes: int, takes_s: float) -> None:
+        async with slots.lane(size_bytes), slots.ahead(), slots:
+            working.append(name)
+            await asyncio.sleep(takes_s)
+            working.remove(name)
+
+    async def main() -> None:
+        slots = Slots(workers)
+        tasks = [asyncio.ensure_future(upload(slots, "large", LARGE_BYTES, 10)) for _ in range(2 * workers)]
+        await asyncio.sleep(1)
+        assert working == ["large"] * large
+        tasks.append(asyncio.ensure_future(upload(slots, "small", LARGE_BYTES - 1, 1)))
+        await asyncio.sleep(0.5)
+        assert ("small" in working) == (workers > 1)
+        await asyncio.gather(*tasks)
+
+    run(main())

@@ -33,5 +33,8 @@ class Recorder:
     def warning(self, event: str, **_: object) -> None:
         self.events.append(event)
 
+    def noticed(self, age_s: float, *, announced: bool) -> None:
+        """Counted by nobody here."""
+
     def finished(self, report: JobReport) -> None:
         self.reports.append(report)

@@ -41,10 +41,13 @@ class Node:
 
 
 class MemoryContent:
-    def __init__(self, tree: MemoryTree, entry: LocalEntry, path: str, data: bytes, *, trusted: bool) -> None:
+    def __init__(
+        self, tree: MemoryTree, entry: LocalEntry, path: str, data: bytes, *, trusted: bool, growing: bool
+    ) -> None:
         self._tree = tree
         self._path = path
         self._trusted = trusted
+        self._prefix = data if growing else None
         self.entry = entry
         self.content_type = content_type(path)
         self.dimensions: tuple[int, int] | None = None
@@ -65,12 +68,17 @@ class MemoryContent:
             await asyncio.sleep(0.005)
             self._tree.chaos.point(f"chunk {self._path}")
             node = self._tree.nodes.get(self._path)
-            if node is None or self._tree.entry(self._path, node) != self.entry:
+            if node is None or not self._is_as_read(node):
                 raise SourceChanged("it changed while it was read")
             sent += node.data[start:end]
             if end == self.entry.size:
                 self.checksum = md5(sent)
             yield node.data[start:end]
+
+    def _is_as_read(self, node: Node) -> bool:
+        if self._prefix is not None:
+            return node.inode == self.entry.inode and node.data.startswith(self._prefix)
+        return self._tree.entry(self._path, node) == self.entry
 
 
 def content_type(path: str) -> str:
@@ -147,6 +155,9 @@ class MemoryTree:
             if entry.key.count(b"\0") == depth or goes_into(b"\0".join(entry.key.split(b"\0")[: depth + 1]))
         ]
 
+    def rules_changed(self) -> bool:
+        return False
+
     def exists(self, path: str, *, as_directory: bool = True) -> bool:
         self.chaos.point(f"exists {path}")
         self.asked[path] = self.chaos.step
@@ -160,7 +171,7 @@ class MemoryTree:
                 pass
         return content.fingerprint
 
-    async def read(self, entry: LocalEntry) -> MemoryContent:
+    async def read(self, entry: LocalEntry, *, growing: bool = False) -> MemoryContent:
         path = entry.key.replace(b"\0", b"/").decode()
         await asyncio.sleep(0.001)
         self.chaos.point(f"read {path}")
@@ -170,7 +181,8 @@ class MemoryTree:
         if node.locked:
             raise Unreadable(f"cannot read {path!r}")
         trusted = node.ctime_ns + GRAIN_NS < self.chaos.clock.now_ns
-        return MemoryContent(self, self.entry(path, node), path, node.data, trusted=trusted)
+        trusted = trusted and not growing
+        return MemoryContent(self, self.entry(path, node), path, node.data, trusted=trusted, growing=growing)
 
     def entry(self, path: str, node: Node) -> LocalEntry:
         return LocalEntry(key_of(path), node.kind, len(node.data), node.mtime_ns, node.ctime_ns, node.inode)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from syncd.core.filters import Filter
-from syncd.core.model import DeleteMode, JobReport, MaxDelete, OnDrift
+from syncd.core.model import DeleteMode, JobReport, MaxDelete, OnDrift, Order
 from syncd.core.plan import Plan
 from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
@@ -40,6 +40,7 @@ class Settings:
     trust_stat: bool = True
     accept_source: bool = False
     on_drift: OnDrift = OnDrift.OVERWRITE
+    order: Order = Order.SMALL_FIRST
 
 
 @dataclass(slots=True)
@@ -160,6 +161,7 @@ class World:
             content_type,
             filters,
             on_drift=settings.on_drift,
+            order=settings.order,
         )
         job = Job(
             "job",

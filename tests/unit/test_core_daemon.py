@@ -9,7 +9,7 @@ from syncd.core.lot import AGAIN_S, COUNTED_S, LONGEST_S, QUIET_S, Due, Lot
 from syncd.core.model import Kind, LocalEntry, Problem
 from syncd.core.plan import Withheld
 from syncd.core.queue import FIRST_RETRY_S, LONGEST_RETRY_S, WorkQueue
-from syncd.core.settling import LARGE_BYTES, Settling, Stillness, Verdict
+from syncd.core.settling import GONE_S, LARGE_BYTES, MOST_SEEN, Settling, Stillness, Verdict
 
 WALL_NS = 1_700_000_000_000_000_000
 
@@ -33,9 +33,9 @@ class TestSettling:
         verdict = self.judge(settling, file(age_s=0.1), 0.0)
         assert verdict.stillness is Stillness.MOVING
         assert verdict.wait_s == pytest.approx(0.4)
-        assert settling.moving == 1
+        assert len(settling) == 1
         assert self.judge(settling, file(age_s=0.1), 0.4).stillness is Stillness.SETTLED
-        assert settling.moving == 0
+        assert len(settling) == 0
 
     def test_a_large_file_has_to_hold_still_for_longer_but_not_for_ever(self) -> None:
         settling = self.settling()
@@ -59,6 +59,17 @@ class TestSettling:
         for now_s, size in zip((0.0, 5.0, 10.0), sizes, strict=True):
             verdict = self.judge(settling, file(size=size, age_s=-now_s), now_s)
         assert verdict.stillness is stillness
+
+    def test_files_that_went_before_they_settled_are_not_remembered_for_ever(self) -> None:
+        settling = self.settling()
+        for number in range(MOST_SEEN):
+            self.judge(settling, file(b"%d" % number), 0.0)
+        assert len(settling) == MOST_SEEN
+        self.judge(settling, file(b"more", age_s=-60.0), 60.0)
+        assert len(settling) == MOST_SEEN + 1
+        for number in range(MOST_SEEN):
+            self.judge(settling, file(b"later %d" % number, age_s=-GONE_S - 1), GONE_S + 1)
+        assert len(settling) == MOST_SEEN + 1
 
     def test_what_was_forgotten_begins_anew(self) -> None:
         settling = self.settling()
@@ -239,6 +250,17 @@ class TestQueue:
         assert queue.take(1.5) == {"d": 1.0}
         assert queue.take(2.5) == {"e": 2.0}
         assert (queue.next_directory_s(), queue.oldest_s()) == (None, None)
+
+    def test_a_directory_that_rests_is_due_later_and_others_are_not(self) -> None:
+        queue = WorkQueue()
+        queue.look_at(["d", "e"], since_s=0.0, due_s=1.0)
+        queue.rest("d", until_s=3.0)
+        assert queue.take(1.0) == {"e": 0.0}
+        assert queue.next_directory_s() == 3.0
+        assert queue.take(2.9) == {}
+        assert queue.take(3.0) == {"d": 0.0}
+        queue.look_at(["d"], since_s=4.0, due_s=4.0)
+        assert queue.next_directory_s() == 4.0
 
     def test_too_many_directories_are_the_whole_tree(self) -> None:
         queue = WorkQueue(most_directories=3)

@@ -203,6 +203,46 @@ async def test_a_small_file_that_is_being_written_is_published_only_as_something
     assert content.fingerprint.entry.mtime_ns == UNTRUSTED
 
 
+@pytest.mark.parametrize("size", [0, 5, SMALL_BYTES, BIG])
+async def test_a_file_that_grows_is_sent_as_far_as_it_was(tmp_path: Path, size: int) -> None:
+    path, data = tmp_path / "log", os.urandom(size)
+    path.write_bytes(data)
+    tree = Tree(tmp_path)
+    content = await tree.read(entry_of(tree, "log"), growing=True)
+    assert content.checksum == md5(data)
+    for _ in range(2):
+        received = b""
+        async for piece in content.chunks():
+            received += piece
+            _append(path)
+        assert received == data
+        assert (content.checksum, content.entry.size) == (md5(data), size)
+    assert content.fingerprint.entry.mtime_ns == UNTRUSTED
+
+
+@pytest.mark.parametrize("change", [*CHANGES[1:3], CHANGES[3]])
+async def test_a_growing_file_in_which_more_changes_than_its_end_is_not_sent(
+    big: tuple[Tree, Path, bytes], change: Callable[[Path], None]
+) -> None:
+    tree, path, _ = big
+    content = await tree.read(entry_of(tree, "big"), growing=True)
+    change(path)
+    with pytest.raises(SourceChanged):
+        await gathered(content)
+
+
+async def test_a_small_growing_file_that_does_not_read_the_same_twice_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"what is there")
+    tree = Tree(tmp_path)
+    entry = entry_of(tree, "log")
+    monkeypatch.setattr("syncd.local.content.os.pread", lambda *_: b"what was here")
+    with pytest.raises(SourceChanged):
+        await tree.read(entry, growing=True)
+
+
 async def outcome(tree: Tree, entry: LocalEntry) -> FileContent | LocalError:
     try:
         return await tree.read(entry)

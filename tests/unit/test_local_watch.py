@@ -183,3 +183,14 @@ async def test_a_change_is_told_soon(tmp_path: Path) -> None:
             took_s.append(time.monotonic() - started)
             await asyncio.sleep(0.03)
     assert statistics.median(took_s) < 0.25
+
+
+async def test_a_hint_tells_when_the_oldest_change_was_made(tmp_path: Path) -> None:
+    plant(tmp_path, "a/file")
+    async with watched(tmp_path) as heard:
+        before_ns = (tmp_path / "a/file").stat().st_ctime_ns
+        (tmp_path / "a/file").write_text("new")
+        await heard.directories("a")
+        made_ns = heard.hints[0].oldest_ns
+        assert made_ns is not None
+        assert before_ns < made_ns <= time.time_ns()

@@ -52,6 +52,14 @@ def test_what_a_public_api_must_not_name(url: str) -> None:
         PUBLIC.check(url)
 
 
+def test_what_was_good_once_makes_nothing_else_good() -> None:
+    guard = StorageGuard(URL("https://api.losant.com"))
+    for _ in range(2):
+        assert guard.check("https://1.1.1.1/bucket").host == "1.1.1.1"
+        with pytest.raises(Rejected):
+            guard.check("https://10.1.2.3/bucket")
+
+
 @pytest.mark.parametrize("api", ["http://127.0.0.1:8080", "http://10.0.0.5", "https://[fd00::5]"])
 def test_an_api_inside_the_network_may_name_hosts_inside(api: str) -> None:
     guard = StorageGuard(URL(api))

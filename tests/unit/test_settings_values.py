@@ -144,12 +144,12 @@ def test_what_is_no_api_address(text: str) -> None:
         values.check_api_url(text)
 
 
-@pytest.mark.parametrize("text", ["", "127.0.0.1:9393", "[::1]:0", "localhost:80"])
+@pytest.mark.parametrize("text", ["", "127.0.0.1:9393", "[::1]:0", "localhost:80", ":9393"])
 def test_listen_addresses(text: str) -> None:
     assert values.check_listen(text) == text
 
 
-@pytest.mark.parametrize("text", ["9393", ":9393", "host:", "host:70000", "host:http"])
+@pytest.mark.parametrize("text", ["9393", "host:", ":", "host:70000", "host:http", ":٩"])
 def test_what_is_no_listen_address(text: str) -> None:
     with pytest.raises(ValueError, match="ADDRESS:PORT"):
         values.check_listen(text)

@@ -50,14 +50,14 @@ class TestStatus:
     )
     def test_is_told_for_each_job(self, name: str, assets: float, backup: float) -> None:
         found = samples(Counts())
-        assert (of(found, name, {"job": "assets"}), of(found, name, {"job": "backup"})) == (assets, backup)
+        assert (of(found, name, {"syncd_job": "assets"}), of(found, name, {"syncd_job": "backup"})) == (assets, backup)
 
     def test_one_state_is_1(self) -> None:
         found = samples(Counts())
         states = {
             dict(labels)["state"]: value
             for (name, labels), value in found.items()
-            if name == "syncd_job_state" and ("job", "backup") in labels
+            if name == "syncd_job_state" and ("syncd_job", "backup") in labels
         }
         assert {state for state, value in states.items() if value == 1} == {"syncing"}
         assert len(states) == 7
@@ -66,9 +66,9 @@ class TestStatus:
         counts, daemon = Counts(), FakeDaemon()
         counts.of("backup").retried()
         daemon.statuses = [IDLE]
-        assert not any(("job", "backup") in labels for _, labels in samples(counts, daemon))
+        assert not any(("syncd_job", "backup") in labels for _, labels in samples(counts, daemon))
         daemon.statuses = [IDLE, BUSY]
-        assert of(samples(counts, daemon), "request_retries_total", {"job": "backup"}) == 1
+        assert of(samples(counts, daemon), "request_retries_total", {"syncd_job": "backup"}) == 1
 
 
 class TestCounting:
@@ -93,12 +93,12 @@ class TestCounting:
         told = ["create path=a", "create path=a", "delete failed path=b", "said", "warned files=2"]
         assert [text in line for text, line in zip(told, lines, strict=True)] == [True] * 5
         found = samples(counts)
-        job = {"job": "assets"}
+        job = {"syncd_job": "assets"}
         assert of(found, "actions_total", {**job, "action": "create", "outcome": "done"}) == 2
         assert of(found, "actions_total", {**job, "action": "delete", "outcome": "failed"}) == 1
         assert of(found, "sent_bytes_total", job) == 200
         assert of(found, "drifted_paths_total", job) == 2
-        assert of(found, "drifted_paths_total", {"job": "backup"}) == 0
+        assert of(found, "drifted_paths_total", {"syncd_job": "backup"}) == 0
 
     def test_requests_by_operation_and_status(self) -> None:
         counts = Counts()
@@ -108,26 +108,27 @@ class TestCounting:
         assets.retried()
         found = samples(counts)
         told = [
-            of(found, "requests_total", {"job": "assets", "operation": "list", "status": status})
+            of(found, "requests_total", {"syncd_job": "assets", "operation": "list", "status": status})
             for status in ("200", "503", "none")
         ]
         assert told == [2, 1, 1]
-        assert of(found, "request_retries_total", {"job": "assets"}) == 1
+        assert of(found, "request_retries_total", {"syncd_job": "assets"}) == 1
 
     def test_the_watch_latency_is_a_histogram(self) -> None:
         counts = Counts()
         for latency_s in (-1.0, 0.0, 0.025, 0.03, 60.0, 1000.0):
-            counts.of("assets").noticed(latency_s)
-        counts.of("assets").found_unannounced(4)
+            Counted(Console("assets", Log(level=DEBUG, as_json=False, write=print), None), counts.of("assets")).noticed(
+                latency_s, announced=latency_s < 60.0
+            )
         found = samples(counts)
         at = [
-            of(found, "watch_latency_seconds_bucket", {"job": "assets", "le": bound})
+            of(found, "watch_latency_seconds_bucket", {"syncd_job": "assets", "le": bound})
             for bound in (*map(str, WATCH_BUCKETS_S), "+Inf")
         ]
         assert at == [3, *[4] * 9, 5, 5, 6]
-        assert of(found, "watch_latency_seconds_count", {"job": "assets"}) == 6
-        assert math.isclose(of(found, "watch_latency_seconds_sum", {"job": "assets"}), 1060.055)
-        assert of(found, "unannounced_changes_total", {"job": "assets"}) == 4
+        assert of(found, "watch_latency_seconds_count", {"syncd_job": "assets"}) == 6
+        assert math.isclose(of(found, "watch_latency_seconds_sum", {"syncd_job": "assets"}), 1060.055)
+        assert of(found, "unannounced_changes_total", {"syncd_job": "assets"}) == 2
 
 
 def test_names_follow_the_conventions_and_every_metric_has_its_help() -> None:
@@ -146,4 +147,4 @@ def test_names_follow_the_conventions_and_every_metric_has_its_help() -> None:
 
 def test_a_name_that_is_no_utf_8_breaks_nothing() -> None:
     daemon = FakeDaemon(replace(IDLE, job='x\udcff"\n'))
-    assert of(samples(Counts(), daemon), "queue_depth", {"job": 'x\\xff"\n'}) == 0
+    assert of(samples(Counts(), daemon), "queue_depth", {"syncd_job": 'x\\xff"\n'}) == 0
