@@ -72,6 +72,10 @@ class NotFound(RemoteError):
     """The record is not there (any more): the world moved on."""
 
 
+class NotInTrash(RemoteError):
+    """What is to be restored is not in the trash: the message says what is."""
+
+
 class AlreadyExists(RemoteError):
     """A record of that name is there already: the world moved on."""
 

@@ -20,6 +20,7 @@ from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.slots import Slots
+from syncd.engine.trash import Trash
 from syncd.errors import ConfigurationError, JobLocked
 from syncd.local.media import content_type_of
 from syncd.ports import Telemetry
@@ -55,6 +56,7 @@ async def open_job(
     remote = await remotes.at(
         spec.remote,
         spec.directory,
+        hidden=spec.trash_inside,
         traffic=traffic,
         sleep=slots.sleep,
         sent=telemetry.sent,
@@ -83,7 +85,15 @@ async def open_job(
         stop=stop,
         trust_stat=not spec.verify_checksums,
         accept_source=spec.accept_source,
+        trash=trash_of(spec, remote, slots),
     )
+
+
+def trash_of(spec: JobSpec, remote: Losant | Privasfer, slots: Slots) -> Trash | None:
+    """The job's trash; `remote` is its destination, which can move files: the settings see to that."""
+    if not spec.trash or not isinstance(remote, Losant):
+        return None
+    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, sleep=slots.sleep)
 
 
 class Remotes:
@@ -110,12 +120,14 @@ class Remotes:
         spec: RemoteSpec,
         directory: str,
         *,
+        hidden: str = "",
         traffic: Traffic,
         sleep: Callable[[float], Awaitable[None]],
         sent: Callable[[int], None] = lambda _: None,
         bandwidth: Timetable = UNLIMITED,
     ) -> Losant | Privasfer:
-        """A directory of the remote, with connections and limits shared by all who ask for the same remote."""
+        """A directory of the remote, without what is in `hidden`, a directory in it; with connections and limits shared
+        by all who ask for the same remote."""
         async with self._opening:
             account, application_id = self._accounts.get(spec) or await self._open(spec)
         if application_id is None:
@@ -125,6 +137,7 @@ class Remotes:
             application_id=application_id,
             private=spec.kind == "losant-private",
             directory=directory,
+            hidden=hidden,
             traffic=traffic,
             sleep=sleep,
             sent=sent,

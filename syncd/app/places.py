@@ -33,6 +33,7 @@ class Sources:
             exclude=spec.exclude,
             follow_symlinks=spec.follow_symlinks,
             left_out=[self._state_dir],
+            reserved=spec.trash_inside,
         )
 
 

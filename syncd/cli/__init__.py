@@ -15,11 +15,11 @@ from typing import NoReturn
 import click
 
 from syncd import __version__
-from syncd.cli import arguments, commands, control, past
+from syncd.cli import arguments, commands, control, past, restore
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
-LATER = frozenset({"apply", "check", "pull", "restore"})
+LATER = frozenset({"apply", "check", "pull"})
 """Commands that are promised and not built."""
 
 GARBAGE_EVERY = 100_000
@@ -181,6 +181,7 @@ COMMANDS = {
     ),
     **control.COMMANDS,
     **past.COMMANDS,
+    **restore.COMMANDS,
     "init": click.Command(
         "init",
         callback=commands.init,

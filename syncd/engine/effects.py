@@ -19,6 +19,7 @@ from syncd.core.model import (
     MakeDirectory,
     Move,
     Replace,
+    Status,
 )
 from syncd.core.paths import is_below, key_of
 from syncd.engine.confirm import Confirmation
@@ -29,9 +30,11 @@ from syncd.ports import Content
 
 
 class Effects:
-    """`confirmation` may be exchanged for another one, which awaits what is sent from then on."""
+    """`confirmation` may be exchanged for another one, which awaits what is sent from then on. `stamp`: the time under
+    which the trash keeps what is deleted or replaced."""
 
-    def __init__(self, job: Job, report: JobReport, ledger: Ledger, confirmation: Confirmation) -> None:
+    def __init__(self, job: Job, report: JobReport, ledger: Ledger, confirmation: Confirmation, *, stamp: str) -> None:
+        self._stamp = stamp
         self._job = job
         self._report = report
         self._ledger = ledger
@@ -63,7 +66,10 @@ class Effects:
         base = proven(operation.base, remote)
         claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)
         async with self._claiming([claim], before=[operation.base] if operation.base else []):
-            record = await self._job.remote.replace(remote, operation.path, content)
+            if self._job.trash is not None and remote.status is Status.COMPLETED:
+                record = await self._job.trash.exchange(remote, operation.path, content, self._stamp)
+            else:
+                record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
         await self.confirmation.expect(row, record, before=remote.checksum)
         self._report.replaced += 1
@@ -176,8 +182,12 @@ class Effects:
             self._job.telemetry.done(one)
 
     async def delete(self, operation: Delete, *, forgettable: Collection[bytes]) -> None:
-        """`forgettable`: the keys of leftovers at whose path nothing else is known."""
-        await self._job.remote.delete(operation.remote)
+        """`forgettable`: the keys of leftovers at whose path nothing else is known. What holds no file of anybody's (a
+        leftover, an emptied directory) is never kept in the trash."""
+        if self._job.trash is not None and operation.files:
+            await self._job.trash.take(operation.remote, operation.path, self._stamp)
+        else:
+            await self._job.remote.delete(operation.remote)
         keys = [operation.remote.key, *(record.key for record in operation.covers)]
         await self._ledger.record([], [key for key in keys if not operation.leftover or key in forgettable])
         self._report.deleted += operation.files

@@ -71,7 +71,7 @@ def _nobody(_: Sequence[Operation]) -> None:
 
 class Execution:
     """One plan being carried out. `is_new` tells whether a record was not there when the plan was made; `forgettable`
-    are the keys of leftovers whose rows go when they went.
+    are the keys of leftovers whose rows go when they went; `stamp` is the time under which the trash keeps things.
 
     Uploads are confirmed and recorded together, or, with `portion`, so many at a time while the next ones are being
     sent; `recorded` is told of them then.
@@ -85,6 +85,7 @@ class Execution:
         destination_size: int,
         is_new: Mine,
         forgettable: Collection[bytes] = (),
+        stamp: str,
         portion: int | None = None,
         recorded: Callable[[Sequence[Operation]], None] = _nobody,
     ) -> None:
@@ -100,7 +101,7 @@ class Execution:
         self._failed: set[str] = set()
         self._ledger = Ledger(job.store)
         self._confirmation = Confirmation(job, self._ledger)
-        self._effects = Effects(job, report, self._ledger, self._confirmation)
+        self._effects = Effects(job, report, self._ledger, self._confirmation, stamp=stamp)
 
     async def move_directories(self, operations: Sequence[Operation]) -> Outcome:
         """Only the directory moves, one after the other; everything else is planned anew after them."""

@@ -6,10 +6,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from syncd.core.policy import Policy
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
+
+if TYPE_CHECKING:
+    from syncd.engine.trash import Trash
 
 
 class Stopped(Exception):
@@ -58,6 +62,8 @@ class Job:
     accept_source: bool = False
     wall_s: Callable[[], float] = time.time
     """The Unix time, for names."""
+    trash: Trash | None = None
+    """Where what is deleted or replaced goes; None: nowhere."""
     growing: Collection[bytes] = frozenset()
     """The files that may be sent as far as they are, though they become longer."""
 

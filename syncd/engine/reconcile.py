@@ -33,7 +33,7 @@ from syncd.core.stamps import stamp_of
 from syncd.engine.execute import Execution, Outcome
 from syncd.engine.job import Job
 from syncd.engine.observe import View, each, observe
-from syncd.errors import LocalError, RenamedByRemote, SourceForeign
+from syncd.errors import LocalError, Rejected, RemoteDead, RenamedByRemote, SourceForeign, Transient
 
 MOST_ROUNDS = 8
 """A run looks again after directory moves and where the world moved on; what is still not done then has failed."""
@@ -57,6 +57,8 @@ class Decision:
     plan: Plan
     doubted: bool
     """Whether deletions are held because the source may not be what it was."""
+    stamp: str
+    """When it was decided, as it stands in names."""
 
 
 class Reconcile:
@@ -105,6 +107,7 @@ class Reconcile:
             if not outcome.again or turn == MOST_ROUNDS or self._job.stop.requested:
                 await self.remember(decision)
                 self._conclude(decision, outcome, done_before=done_before)
+                await self.purge()
                 return
             if not decision.plan.directory_moves:
                 await asyncio.sleep(min(FIRST_PAUSE_S * 2**turn, LONGEST_PAUSE_S))
@@ -131,7 +134,7 @@ class Reconcile:
         except BaseException:
             await view.listing.aclose()
             raise
-        return Decision(view, plan, doubt is not None and bool(plan.held or plan.withheld))
+        return Decision(view, plan, doubt is not None and bool(plan.held or plan.withheld), stamp)
 
     def _check_source(self, view: View) -> None:
         verdict = source_verdict(self._job.store.memory.source, view.source, view.census)
@@ -191,6 +194,7 @@ class Reconcile:
             destination_size=destination_size,
             is_new=is_new,
             forgettable=_forgettable(decision.plan),
+            stamp=decision.stamp,
             portion=portion,
             recorded=recorded,
         )
@@ -201,6 +205,17 @@ class Reconcile:
         self._job.telemetry.planned(plan.operations)
         forgettable = _forgettable(plan)
         await self._job.store.write(plan.adopted, [key for key in plan.forgotten if key not in forgettable])
+
+    async def purge(self) -> None:
+        """What cannot be removed from the trash now is tried again by the next run."""
+        if self._job.trash is None or self._job.stop.requested:
+            return
+        try:
+            await self._job.trash.purge()
+        except RemoteDead:
+            raise
+        except (Rejected, Transient) as error:
+            self._job.telemetry.warning("what is too old could not be removed from the trash", error=str(error))
 
     async def remember(self, decision: Decision) -> None:
         """Which source it was that this was decided on."""

@@ -91,7 +91,8 @@ class Rounds:
             self._checked = view.source
             self.accept_source = False
             self._rebuilt = False
-            return done
+        await reconcile.purge()
+        return done
 
     async def directories(self, dirty: Mapping[str, float]) -> None:
         """Some directories, each with since when it is dirty."""

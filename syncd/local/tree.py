@@ -28,7 +28,8 @@ IGNORE_FILE = ".syncdignore"
 
 class Tree:
     """`include` and `exclude` are gitignore patterns; a `.syncdignore` at the top adds to `exclude`. `left_out` are
-    paths that are not part of the source though they may lie in it. Raises ConfigurationError for a bad pattern."""
+    paths that are not part of the source though they may lie in it, `reserved` is a path in it that is nothing of the
+    job's on either side. Raises ConfigurationError for a bad pattern."""
 
     def __init__(
         self,
@@ -38,11 +39,13 @@ class Tree:
         exclude: Sequence[str] = (),
         follow_symlinks: bool = False,
         left_out: Collection[Path] = (),
+        reserved: str = "",
     ) -> None:
         self._given = root
         self._include = tuple(include)
         self._exclude = tuple(exclude)
         self._left_out = tuple(left_out)
+        self._reserved = [key_of(reserved)] if reserved else []
         self._follow = follow_symlinks
         self._configured = self._rules = Filter(self._include, self._exclude)
         self._ignored = ""
@@ -175,7 +178,9 @@ class Tree:
             raise ConfigurationError(f"the source {str(self._given)!r} cannot be syncd's own state directory")
         inside = [path[len(root.rstrip(b"/")) + 1 :] for path in left_out if is_inside(path, root)]
         self._place = Place(root, self._follow)
-        self._hidden = frozenset([key_of(IGNORE_FILE), *(path.replace(b"/", b"\0") for path in inside)])
+        self._hidden = frozenset(
+            [key_of(IGNORE_FILE), *self._reserved, *(path.replace(b"/", b"\0") for path in inside)]
+        )
 
     def _load_rules(self) -> Filter:
         self._ignored = self._ignore_text()

@@ -10,8 +10,10 @@ that a lost answer never makes two records.
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import replace
 
 from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
@@ -43,7 +45,8 @@ def _nobody(_: int) -> None:
 
 
 class Losant:
-    """One destination directory of one application. `directory` has no leading or trailing slash, "" is the root.
+    """One destination directory of one application. `directory` has no leading or trailing slash, "" is the root;
+    what is in `hidden`, a directory in it, is not there.
 
     `sleep` is how a path waits without holding up the others; `sent` is told the bytes given to the network, which are
     no more than `bandwidth` allows.
@@ -56,6 +59,7 @@ class Losant:
         application_id: str,
         private: bool,
         directory: str,
+        hidden: str = "",
         traffic: Traffic,
         sleep: Sleep = asyncio.sleep,
         sent: Callable[[int], None] = _nobody,
@@ -65,7 +69,7 @@ class Losant:
         transport = account.transport(traffic=traffic, sleep=sleep)
         self._api = Api(transport, api=account.api, application_id=application_id, private=private)
         self._transport = transport
-        self._place = Place(directory)
+        self._place = Place(directory, hidden=hidden)
         self._waits = Waits(account.patience, sleep, clock)
         self._uploader = Uploader(
             transport,
@@ -82,9 +86,16 @@ class Losant:
             move_directory=True,
             download=True,
             max_name_chars=MAX_CHARS,
-            max_directory_chars=MAX_CHARS - len(self._place.prefix) - 1,
+            max_directory_chars=_directory_chars(self._place),
             max_size_bytes=MAX_FORM_BYTES,
         )
+
+    def beside(self, directory: str) -> Losant:
+        """Another directory of the application, with everything else the same."""
+        other = copy.copy(self)
+        other._place = Place(directory)
+        other.capabilities = replace(self.capabilities, max_directory_chars=_directory_chars(other._place))
+        return other
 
     async def entries(
         self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
@@ -117,7 +128,9 @@ class Losant:
         moved = await self._moved(record, target)
         self._refuse_renamed(moved, target)
         if record.kind is Kind.DIRECTORY:
-            await self._waits.end(lambda looks: self._left_of(record, looks, new_id=moved.id), of="moving a directory")
+            await self._waits.end(
+                lambda looks: self._left_of(record, looks, path, new_id=moved.id), of="moving a directory"
+            )
             await self._waits.end(lambda _: self._leaving_in(path), of="moving what is in a directory")
         entry = _entry(moved, path, record.kind)
         return entry if entry.checksum else entry._replace(size=record.size, checksum=record.checksum)
@@ -125,7 +138,9 @@ class Losant:
     async def delete(self, record: RemoteEntry) -> None:
         await self._api.delete(record.id)
         if record.kind is Kind.DIRECTORY:
-            await self._waits.end(lambda looks: self._left_of(record, looks), of="deleting a directory")
+            await self._waits.end(
+                lambda looks: self._left_of(record, looks, path_of(record.key)), of="deleting a directory"
+            )
 
     async def download(self, record: RemoteEntry, into: Receiver) -> None:
         await self._downloader.fetch(record, into)
@@ -210,16 +225,16 @@ class Losant:
                 return None
             number, size = number + 1, size if number else len(page.items)
 
-    async def _left_of(self, record: RemoteEntry, looks: int, *, new_id: str = "") -> Hashable | None:
+    async def _left_of(self, record: RemoteEntry, looks: int, path: str, *, new_id: str = "") -> Hashable | None:
         """None once a directory that is moved or deleted is gone. Only of one that takes long is asked how much is
-        left in it, which tells progress from standstill."""
+        at `path`, which grows with a move or shrinks, and so tells progress from standstill."""
         old = await self._api.record(record.id)
         if old is None or old.id == new_id:
             return None
         if looks < LONG_LOOKS:
             return old.status or ""
         tally = Tally()
-        await self.entries(path_of(record.key), tally, recursive=True)
+        await self.entries(path, tally, recursive=True)
         return tally.records
 
     async def _leaving_in(self, path: str) -> int | None:
@@ -237,6 +252,10 @@ class Losant:
             record_id=record.id,
             kept_path=None if entry is None else path_of(entry.key),
         )
+
+
+def _directory_chars(place: Place) -> int:
+    return MAX_CHARS - len(place.prefix) - 1
 
 
 class Tally:

@@ -91,10 +91,11 @@ class _Directory(NamedTuple):
 
 
 class Place:
-    """The destination directory within the application."""
+    """The destination directory within the application. What is in `hidden`, a directory in it, is not there."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *, hidden: str = "") -> None:
         self.prefix = f"/{directory}/" if directory else "/"
+        self._hidden = f"{self.prefix}{hidden}/" if hidden else None
         self._known: dict[str, _Directory | None] = {}
 
     def directory(self, path: str) -> str:
@@ -148,6 +149,8 @@ class Place:
 
     def _locate(self, parent: str) -> _Directory | None:
         if not parent.startswith(self.prefix):
+            return None
+        if self._hidden is not None and parent.startswith(self._hidden):
             return None
         rest = parent[len(self.prefix) : -1]
         parts = rest.split("/") if rest else []

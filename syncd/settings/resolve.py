@@ -27,7 +27,7 @@ API_URLS = {
 }
 WITHOUT_APPLICATION = frozenset({"privasfer", "sandbox"})
 WITHOUT_CHECKSUMS = frozenset({"privasfer"})
-WITHOUT_MOVES = frozenset({"privasfer"})
+CANNOT_MOVE = frozenset({"privasfer"})
 
 
 def is_pair(words: Sequence[str]) -> bool:
@@ -98,7 +98,7 @@ def check(loaded: Loaded) -> None:
     problems = [line for name, remote in loaded.settings.remotes.items() for line in _remote_problems(name, remote)]
     problems += [line for name, job in loaded.settings.jobs.items() for line in _job_problems(name, job, loaded)]
     if not problems:
-        problems += _overlaps(loaded)
+        problems += [*_overlaps(loaded), *_trash_overlaps(loaded)]
     if problems:
         raise ConfigurationError("\n".join(problems))
 
@@ -117,8 +117,50 @@ def _job_problems(name: str, job: JobSettings, loaded: Loaded) -> list[str]:
     if remote is not None and remote not in loaded.settings.remotes:
         known = loaded.settings.remotes
         problems.append(f"jobs.{name}.destination = {job.destination!r}: no such remote{_known(remote, known)}")
+    problems += _moving_problems(name, job, loaded)
     if values.parse_duration(job.settle) > values.parse_duration(job.settle_max):
         problems.append(f"jobs.{name}.settle_max = {job.settle_max!r}: must not be less than settle ({job.settle})")
+    return problems
+
+
+def _moving_problems(name: str, job: JobSettings, loaded: Loaded) -> list[str]:
+    """What asks for moves on a remote that has none, and a trash that would be the whole remote."""
+    parsed = values.parse_destination(job.destination)
+    remote = loaded.settings.remotes.get(parsed.remote or "")
+    kind = remote.kind if remote is not None else parsed.kind
+    asked = {"trash": job.trash, "on_drift": job.on_drift if job.on_drift == "copy" else ""}
+    problems = [
+        f"jobs.{name}.{key} = {value!r}: needs a remote that can move files, which {kind} cannot"
+        for key, value in asked.items()
+        if value and kind in CANNOT_MOVE
+    ]
+    if job.trash and not values.parse_directory(job.trash):
+        problems.append(f"jobs.{name}.trash = {job.trash!r}: must be a directory, not the whole remote")
+    return problems
+
+
+def _trash_overlaps(loaded: Loaded) -> list[str]:
+    """A line for each trash that would hold a destination, or lie where another job writes or has its own."""
+    jobs = loaded.settings.jobs
+    places = {name: _place(job, loaded) for name, job in jobs.items()}
+    trashes = {name: values.parse_directory(job.trash) for name, job in jobs.items() if job.trash}
+    problems = []
+    for name, trash in trashes.items():
+        account, own = places[name]
+        others = [other for other, place in places.items() if other != name and place[0] == account]
+        said = f"jobs.{name}.trash = {jobs[name].trash!r}"
+        if f"{own}/".startswith(f"{trash}/"):
+            problems.append(f"{said}: must not hold the job's own destination ({jobs[name].destination})")
+        problems += [
+            f"{said}: overlaps the destination of jobs.{other} ({jobs[other].destination})"
+            for other in others
+            if _nested(trash, places[other][1])
+        ]
+        problems += [
+            f"{said}: overlaps the trash of jobs.{other}: each needs its own"
+            for other in others
+            if name < other and other in trashes and _nested(trash, trashes[other])
+        ]
     return problems
 
 
@@ -189,12 +231,7 @@ def _pair(words: Sequence[str], accounts: _Accounts) -> JobSpec:
 
 def _job(name: str, loaded: Loaded, accounts: _Accounts) -> JobSpec:
     job = loaded.settings.jobs[name]
-    _refuse_unsupported(name, job)
     remote, directory = accounts.at(job.destination)
-    if job.on_drift == "copy" and remote.kind in WITHOUT_MOVES:
-        raise ConfigurationError(
-            f"jobs.{name}.on_drift = 'copy': a remote of kind {remote.kind} cannot move a file aside; overwrite or keep"
-        )
     source = loaded.path(job.source, "jobs", name, "source")
     return _spec(name, job, source, remote, directory, options=accounts.options, named=True)
 
@@ -231,19 +268,11 @@ def _spec(
         rescan_s=values.parse_duration(job.rescan),
         flush=job.on_stop == "flush",
         on_drift=OnDrift(job.on_drift),
+        trash=values.parse_directory(job.trash),
+        trash_keep_s=values.parse_duration(job.trash_keep),
         bandwidth=values.parse_bandwidth(job.bandwidth),
         order=Order(job.order),
     )
-
-
-def _refuse_unsupported(name: str, job: JobSettings) -> None:
-    """What is understood but not built must not be ignored in silence."""
-    wanted = {
-        "trash": job.trash,
-    }
-    for key, value in wanted.items():
-        if value:
-            raise ConfigurationError(f"jobs.{name}.{key} = {value!r}: is not supported by this version")
 
 
 def _remote(name: str, loaded: Loaded, *, contacting: bool) -> RemoteSpec:

@@ -38,6 +38,7 @@ class JobSpec:
 
     `source` is absolute, its symlinks unresolved: a `current` link may point elsewhere at the next run. `directory`
     is "" for the remote's root, else "a/b". `drain_s`: how long transfers in flight may finish after a signal.
+    `trash` is a directory of the same remote in the form of `directory`, "" for none.
     `settle_s` and what follows are the daemon's; `flush`: before it stops, what changed is sent.
     """
 
@@ -62,6 +63,17 @@ class JobSpec:
     rescan_s: float
     flush: bool
     on_drift: OnDrift
+    trash: str
+    trash_keep_s: float
+
+    @property
+    def trash_inside(self) -> str:
+        """Where in the destination the trash is, "" if it is not in it."""
+        if not self.directory:
+            return self.trash
+        inside = f"{self.directory}/"
+        return self.trash.removeprefix(inside) if self.trash.startswith(inside) else ""
+
     bandwidth: Timetable
     order: Order
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from syncd.core.model import DeleteMode, Drift, Kind, OnDrift, Replace, Status, Sync
-from syncd.core.stamps import aside_of, stamp_of
 from tests.unit.core_support import STAMP, Views, said
 
 ASIDE = f"a.theirs-{STAMP}.txt"
@@ -118,22 +117,3 @@ def test_under_mirror_only_what_is_known_goes(on_drift: OnDrift) -> None:
 def test_under_mirror_second_records_of_others_stay(on_drift: OnDrift) -> None:
     views = Views(on_drift=on_drift, delete=DeleteMode.MIRROR).gone("a").record("a", "other", id_="theirs")
     assert [getattr(one, "remote").id for one in views.plan().operations] == ["id of a"]  # noqa: B009
-
-
-@pytest.mark.parametrize(
-    ("path", "most", "aside"),
-    [
-        ("a/b.txt", 99, f"a/b.theirs-{STAMP}.txt"),
-        ("archive.tar.gz", 99, f"archive.tar.theirs-{STAMP}.gz"),
-        ("plain", 99, f"plain.theirs-{STAMP}"),
-        (".hidden", 99, f".hidden.theirs-{STAMP}"),
-        ("d/longer than that.txt", 36, f"d/long.theirs-{STAMP}.txt"),
-    ],
-)
-def test_names_of_what_is_moved_aside(path: str, most: int, aside: str) -> None:
-    assert aside_of(path, STAMP, max_name_chars=most) == aside
-    assert len(aside.rpartition("/")[2]) <= most
-
-
-def test_a_stamp_is_utc_to_the_second() -> None:
-    assert stamp_of(1795536309.9) == "2026-11-24T16-05-09Z"

@@ -70,7 +70,7 @@ class TestJobs:
     def test_come_to_their_specs(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNCD_TOKEN", "t0")
         more = 'include = ["*.a"]\nsymlinks = "follow"\nempty_directories = false\ndrain = "2m"\nmax_delete = 9\n'
-        more += 'on_drift = "keep"\n'
+        more += 'on_drift = "keep"\ntrash = "/old/assets/"\ntrash_keep = "1d"\n'
         (spec,) = specs(write(MINIMAL + more, checksum=True, accept_source=True, delete="never"))
         remote = spec.remote
         assert (remote.name, remote.kind, remote.application_id) == ("prod", "losant", APP)
@@ -97,6 +97,8 @@ class TestJobs:
             rescan_s=3600.0,
             flush=False,
             on_drift=OnDrift.KEEP,
+            trash="old/assets",
+            trash_keep_s=86400.0,
             bandwidth=Timetable(),
             order=Order.SMALL_FIRST,
         )
@@ -270,28 +272,37 @@ class TestWhatContradicts:
         ]
 
     @pytest.mark.parametrize(
-        "line",
-        ['trash = "/.trash"'],
+        ("trash", "wrong"),
+        [
+            ("/.trash", None),
+            ("/assets/.trash", None),
+            ("/assets-old", None),
+            ("/", "must be a directory, not the whole remote"),
+            ("/assets", "must not hold the job's own destination"),
+            ("/assets/", "must not hold the job's own destination"),
+            ("/other", "overlaps the destination of jobs.other"),
+            ("/other/x", "overlaps the destination of jobs.other"),
+            ("/theirs", "overlaps the trash of jobs.other"),
+            ("/theirs/deep", "overlaps the trash of jobs.other"),
+        ],
     )
-    def test_what_is_not_built_is_refused_at_a_run_and_not_before(
-        self, write: Write, line: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("SYNCD_TOKEN", "t")
-        options = write(MINIMAL + line)
-        check(load(options))
-        assert f"jobs.assets.{line.split()[0]}" in refusal(options)
-        assert "is not supported by this version" in refusal(options)
+    def test_where_a_trash_may_be(self, write: Write, trash: str, wrong: str | None) -> None:
+        other = '[jobs.other]\nsource = "/srv/other"\ndestination = "prod:/other"\ntrash = "/theirs"\n'
+        loaded = load(write(f'{MINIMAL}trash = "{trash}"\n{other}'))
+        if wrong is None:
+            check(loaded)
+            return
+        with pytest.raises(ConfigurationError, match=rf"^jobs\.assets\.trash = '{trash}': {wrong}"):
+            check(loaded)
+
+    @pytest.mark.parametrize("line", ['trash = "/.trash"', 'on_drift = "copy"'])
+    def test_what_needs_moves_is_refused_where_there_are_none(self, write: Write, line: str) -> None:
+        options = write(MINIMAL.replace('kind = "losant"', 'kind = "privasfer"') + line)
+        assert "needs a remote that can move files, which privasfer cannot" in refusal(options)
 
     def test_privasfer_has_no_applications(self, write: Write) -> None:
         options = write(MINIMAL.replace('kind = "losant"', 'kind = "privasfer"'))
         assert refusal(options).startswith("remotes.prod.application_id: kind privasfer has none")
-
-    def test_what_a_remote_cannot_move_it_cannot_keep_aside(
-        self, write: Write, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("SYNCD_TOKEN", "t")
-        options = write(MINIMAL.replace("prod:/assets", "privasfer:///x") + 'on_drift = "copy"')
-        assert "jobs.assets.on_drift = 'copy': a remote of kind privasfer cannot move" in refusal(options)
 
     def test_adopting_by_size_is_for_remotes_without_checksums(
         self, write: Write, monkeypatch: pytest.MonkeyPatch
