@@ -84,6 +84,10 @@ class Rejected(RemoteError):
     """The remote refuses this path or content; trying again changes nothing until the path does."""
 
 
+class NotMade(Rejected):
+    """The remote refuses to make a record at this path, so that there is none."""
+
+
 class Transient(RemoteError):
     """Kept failing in a way that may pass; the operation may or may not have taken effect."""
 

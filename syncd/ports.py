@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from syncd.core.model import (
     BaselineEntry,
     Capabilities,
+    Drift,
     Event,
     Fingerprint,
     JobReport,
@@ -171,7 +172,7 @@ class Remote(Protocol):
         A lost answer is looked up before the request is made again, so this never makes two records; the same for a
         create that an earlier run began `begun_s_ago` and did not see the end of. `beside`: the ids of the records
         that are at the path already, where names may repeat. Raises
-        AlreadyExists, Rejected, RenamedByRemote, SourceChanged, Unreadable.
+        AlreadyExists, NotMade, Rejected, RenamedByRemote, SourceChanged, Unreadable.
         """
         ...
 
@@ -186,7 +187,7 @@ class Remote(Protocol):
         """Where the remote can. Returns the new record (its id may be new), for a directory once the remote has moved
         everything in it.
 
-        Raises NotFound (the old one), AlreadyExists (the target), Rejected.
+        Raises NotFound (the old one), AlreadyExists (the target), NotMade.
         """
         ...
 
@@ -204,7 +205,7 @@ class Remote(Protocol):
         ...
 
     async def make_directory(self, path: str) -> RemoteEntry:
-        """Where the remote has directories. Its parents too. Raises AlreadyExists, Rejected, RenamedByRemote."""
+        """Where the remote has directories. Its parents too. Raises AlreadyExists, NotMade, RenamedByRemote."""
         ...
 
     async def aclose(self) -> None: ...
@@ -223,7 +224,8 @@ class Memory(Protocol):
 
     @property
     def idle_s(self) -> float:
-        """For how long the run before this one has written nothing, by the wall clock; infinite for a new database."""
+        """For how long the run before this one has neither written nor beaten, by the wall clock; infinite for a new
+        database."""
         ...
 
 
@@ -252,6 +254,10 @@ class Store(Protocol):
 
     async def remember_source(self, identity: SourceIdentity) -> None: ...
 
+    def beat(self) -> None:
+        """Something is under way now, also if it was claimed long ago: see `Memory.idle_s`."""
+        ...
+
     def note(self, event: Event) -> None:
         """Add to the job's history, of which the latest are kept. Written a moment later: a crash may lose the last."""
         ...
@@ -273,6 +279,8 @@ class Telemetry(Protocol):
     def done(self, operation: Operation) -> None: ...
 
     def failed(self, problem: Problem) -> None: ...
+
+    def drifted(self, drift: Drift) -> None: ...
 
     def notice(self, event: str, **fields: object) -> None: ...
 

@@ -40,7 +40,8 @@ class Sync(IntEnum):
     CLAIMED = 2
     """An upload was begun; it may or may not have taken effect."""
     ADOPTED = 3
-    """A directory that was there before syncd needed it: never removed as its own."""
+    """A directory that was there before syncd needed it: never removed as its own. Without an id, one of the source's
+    where the remote has no directories."""
 
 
 UNTRUSTED = -1
@@ -151,6 +152,8 @@ class Capabilities:
     replace_in_place: bool = True
     checksums: bool = True
     unique_names: bool = True
+    listing_lag_s: float = 0.0
+    """How long what was made or moved may be missing from listings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from collections.abc import Callable, Collection
 from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.model import Capabilities, RemoteEntry
 from syncd.core.paths import is_below, key_of, parent_of, path_of
-from syncd.errors import Rejected, RenamedByRemote, Transient
+from syncd.core.retry import Patience
+from syncd.errors import NotMade, Rejected, RenamedByRemote, Transient
 from syncd.ports import Content, Receiver, Sink
 from syncd.remotes.account import Account
-from syncd.remotes.http import Failed
+from syncd.remotes.http import Failed, Refused
 from syncd.remotes.limits import Clock, Sleep
 from syncd.remotes.multipart import Meter
 from syncd.remotes.privasfer_api import NEWEST_FIRST, OLDEST_FIRST, Api, Page, Record
@@ -42,6 +43,7 @@ CAPABILITIES = Capabilities(
     max_name_chars=MAX_CHARS,
     max_directory_chars=MAX_CHARS,
     max_size_bytes=2**63 - 1,
+    listing_lag_s=Patience().lookup_s,
 )
 """There is no documented way to download, and no documented limit of the size."""
 
@@ -158,6 +160,8 @@ class Privasfer:
             meter.begin_again()
             try:
                 record = await self._api.upload(name, content, meter, attempts)
+            except Refused as refusal:
+                raise NotMade(str(refusal)) from refusal
             except Failed as failure:
                 found = await self._waits.appearance(lambda: self._new(name, known, size_bytes=size_bytes))
                 if found is None:

@@ -11,10 +11,9 @@ import re
 from itertools import takewhile
 
 from syncd.core.model import Kind, RemoteEntry, Status
-from syncd.core.paths import join, key_of
-from syncd.errors import Rejected
+from syncd.core.paths import NO_NAME, join, key_of
+from syncd.errors import NotMade
 from syncd.remotes.privasfer_api import Record
-from syncd.remotes.records import BAD_NAME
 
 SLASH = "\uff0f"
 QUOTE = "\u201b"
@@ -46,18 +45,18 @@ class Names:
         self._prefix = f"{directory}/" if directory else ""
 
     def of(self, path: str) -> str:
-        """The name under which a path is kept. Raises Rejected for one that it cannot have."""
+        """The name under which a path is kept. Raises NotMade for one that it cannot have."""
         try:
             path.encode()
         except UnicodeEncodeError:
-            raise Rejected("the name is not UTF-8") from None
+            raise NotMade("the name is not UTF-8") from None
         name = kept_name(self._prefix + path)
         if len(name) > MAX_CHARS:
-            raise Rejected(
+            raise NotMade(
                 f"with its directories its name has {len(name)} characters on the remote, which takes {MAX_CHARS}"
             )
         if _UNSENDABLE.search(name):
-            raise Rejected("its name has a line end, which an upload cannot carry")
+            raise NotMade("its name has a line end, which an upload cannot carry")
         return name
 
     def entry(self, record: Record) -> RemoteEntry | None:
@@ -69,7 +68,7 @@ class Names:
         good = list(takewhile(_may_be_local, parts))
         key = key_of("/".join(good))
         if len(good) < len(parts):
-            key = join(key, BAD_NAME + record.id.encode())
+            key = join(key, NO_NAME + record.id.encode())
         return RemoteEntry(key, Kind.FILE, record.size, None, record.id, Status.COMPLETED, record.created_at)
 
 

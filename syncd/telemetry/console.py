@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from syncd.core.model import JobReport, Operation, Problem
+from syncd.core.model import Drift, JobReport, Operation, Problem
 from syncd.telemetry.log import DEBUG, ERROR, INFO, WARNING, Log
 from syncd.telemetry.report import job_data, summary_lines
 from syncd.telemetry.streams import say
@@ -105,6 +105,9 @@ class Console:
             self._row.failed()
         self._told.add(problem)
         self._event(ERROR, f"{problem.action} failed", path=problem.path, error=problem.error)
+
+    def drifted(self, drift: Drift) -> None:
+        self._event(WARNING, "drifted", path=drift.path, kind=drift.kind)
 
     def notice(self, event: str, **fields: object) -> None:
         self._event(INFO, event, **fields)

@@ -10,12 +10,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import key_of, path_of
 from syncd.engine.slots import Slots
-from syncd.errors import NotFound, Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
+from syncd.errors import NotFound, NotMade, Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
 from syncd.ports import Content, Receiver, Sink
 from tests.sim.chaos import Chaos
 from tests.sim.cloud import Cloud, Record
@@ -32,7 +32,16 @@ CAPABILITIES = Capabilities(
     max_name_chars=100,
     max_directory_chars=1000,
     max_size_bytes=1000,
+    listing_lag_s=30.0,
 )
+
+
+class Listed(NamedTuple):
+    """A directory that was listed whole, and when that was begun."""
+
+    directory: str
+    step: int
+    now_s: float
 
 
 class MemoryRemote:
@@ -51,8 +60,7 @@ class MemoryRemote:
         """Operations that fail for ever, by what `calls` would call them."""
         self.at_call: dict[str, Callable[[], None]] = {}
         """What is to happen, once, when an operation is asked for."""
-        self.listed: list[tuple[str, int]] = []
-        """Which directories were listed whole, and at which step each of that was begun."""
+        self.listed: list[Listed] = []
         self.violations: list[str] = []
 
     @property
@@ -65,12 +73,12 @@ class MemoryRemote:
     ) -> None:
         del directories_known
         with self._operation(f"entries {directory}"):
-            begun = self._chaos.step
+            begun = Listed(directory, self._chaos.step, self._chaos.clock.now_s)
             found = await self._request("list", lambda: self._cloud.listing(key_of(directory), recursive=recursive))
             for start in range(0, len(found), PAGE):
                 await sink.add(found[start : start + PAGE])
                 await self._request("page", lambda: None)
-            self.listed.append((directory, begun))
+            self.listed.append(begun)
 
     async def get(self, record_id: str) -> RemoteEntry | None:
         with self._operation(f"get {record_id.lstrip('0')}"):
@@ -86,7 +94,7 @@ class MemoryRemote:
     ) -> RemoteEntry:
         del beside
         with self._operation(f"create {path}", at=path):
-            there = [] if begun_s_ago is None else await self._looked_for(path)
+            there = [] if begun_s_ago is None else await self._looked_for(path, begun_s_ago)
             record = there[0] if there else await self._make(path, Kind.FILE)
             return await self._fill(record, path, content)
 
@@ -127,10 +135,14 @@ class MemoryRemote:
     async def aclose(self) -> None:
         """Nothing is held."""
 
-    async def _looked_for(self, path: str) -> list[Record]:
-        """What is at the path once it would be listed if it were there."""
-        await self._sleep(self._cloud.knobs.lag_s)
-        return await self._request("get", lambda: self._cloud.at(key_of(path)))
+    async def _looked_for(self, path: str, begun_s_ago: float) -> list[Record]:
+        """What is listed at the path as soon as something is, or once it would be if it were there."""
+        until_s = self._chaos.clock.now_s + CAPABILITIES.listing_lag_s - begun_s_ago
+        while True:
+            there = await self._request("find", lambda: self._cloud.listed(key_of(path)))
+            if there or self._chaos.clock.now_s >= until_s:
+                return there
+            await self._sleep(1.0)
 
     async def _make(self, path: str, kind: Kind) -> Record:
         missing = self._missing(path)
@@ -190,7 +202,7 @@ class MemoryRemote:
         if chaos.happens(chaos.rates.transient):
             raise Transient(f"{what} was not answered")
         if what in ("post", "patch", "move", "delete") and chaos.happens(chaos.rates.rejected):
-            raise Rejected(f"{what} is refused")
+            raise (NotMade if what in ("post", "move") else Rejected)(f"{what} is refused")
         if chaos.happens(chaos.rates.fatal):
             raise chaos.random.choice([Unauthorized("401"), RemoteDead("nothing succeeded")])
 

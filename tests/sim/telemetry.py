@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from syncd.core.model import JobReport, Operation, Problem
+from syncd.core.model import Drift, JobReport, Operation, Problem
 
 
 class Recorder:
@@ -26,6 +26,9 @@ class Recorder:
 
     def failed(self, problem: Problem) -> None:
         self.problems.append(problem)
+
+    def drifted(self, drift: Drift) -> None:
+        self.events.append(f"drifted {drift.path}")
 
     def notice(self, event: str, **_: object) -> None:
         self.events.append(event)

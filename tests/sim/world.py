@@ -142,9 +142,14 @@ class World:
     _cancel: Callable[[], bool]
 
     def _process(self) -> tuple[MemoryRemote, Recorder, Reconcile]:
+        remote, telemetry, job = self.open_job(Stop())
+        return remote, telemetry, Reconcile(job)
+
+    def open_job(self, stop: Stop) -> tuple[MemoryRemote, Recorder, Job]:
+        """As a new process opens it."""
         settings = self.settings
         self.chaos.begin()
-        self.stop = Stop()
+        self.stop = stop
         slots = Slots(settings.workers)
         remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=settings.workers)
         remote.broken, remote.at_call = self.broken, self._at_call
@@ -172,12 +177,12 @@ class World:
             policy,
             settings.workers,
             slots,
-            self.stop,
+            stop,
             settings.trust_stat,
             settings.accept_source,
             lambda: self.clock.now_s,
         )
-        return remote, telemetry, Reconcile(job)
+        return remote, telemetry, job
 
     def _check(self, run: Run) -> None:
         ended = not run.crashed
