@@ -54,6 +54,10 @@ class Unreadable(LocalError):
     """One local file cannot be read: its path fails, its remote version stays."""
 
 
+class Unwritable(LocalError):
+    """A file or directory of the source cannot be written: nothing of it was."""
+
+
 class SourceChanged(LocalError):
     """One local file changed while it was read: nothing of it was published."""
 

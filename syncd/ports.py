@@ -18,11 +18,11 @@ from syncd.core.model import (
     JobReport,
     JobStatus,
     LocalEntry,
-    Operation,
     PathStatus,
     Problem,
     RemoteEntry,
     SourceIdentity,
+    Step,
     Waited,
 )
 
@@ -115,6 +115,46 @@ class Receiver(Protocol):
         ...
 
     async def write(self, piece: bytes) -> None: ...
+
+
+class Incoming(Receiver, Protocol):
+    """One file on its way into the source: it has its place when it is committed, and never a half of it."""
+
+    @property
+    def checksum(self) -> str:
+        """Of what has come: md5 in hex."""
+        ...
+
+    async def commit(self, *, modified_ns: int | None) -> Fingerprint:
+        """Put it in its place, durably and with its modification time. Returns what proves its content from now on.
+
+        Raises SourceChanged if what is there is not what was seen, which then stays; Unwritable.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Whatever was not committed is gone."""
+        ...
+
+
+class LocalWriter(Protocol):
+    """Changes the source directory and nothing outside it: no symlink is followed. But for `incoming` its methods block
+    and are run in a thread."""
+
+    def incoming(self, path: str, seen: LocalEntry | None) -> Incoming:
+        """A file that is to take the place of the one that was seen, or of nothing; its parents are made."""
+        ...
+
+    def make_directory(self, path: str) -> None:
+        """With its parents; one that is there is success. Raises Unwritable."""
+        ...
+
+    def remove(self, path: str, seen: LocalEntry) -> bool:
+        """Remove a file that is still what was seen, or a directory if it is empty; whether it went.
+
+        Raises SourceChanged, Unwritable.
+        """
+        ...
 
 
 class Sink(Protocol):
@@ -270,13 +310,13 @@ class Store(Protocol):
 class Telemetry(Protocol):
     """What happens, told as it happens: to the progress bar, the log and the report."""
 
-    def planned(self, operations: Sequence[Operation]) -> None: ...
+    def planned(self, operations: Sequence[Step]) -> None: ...
 
     def sent(self, size_bytes: int) -> None:
-        """Bytes of file content given to the network (negative when an upload begins again)."""
+        """Bytes of file content given to the network, or come from it (negative when a transfer begins again)."""
         ...
 
-    def done(self, operation: Operation) -> None: ...
+    def done(self, operation: Step) -> None: ...
 
     def failed(self, problem: Problem) -> None: ...
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from syncd.core.diff import Difference
@@ -19,9 +18,7 @@ from syncd.core.model import (
     Delete,
     DeleteMode,
     Drift,
-    Fingerprint,
     JobReport,
-    LocalEntry,
     MakeDirectory,
     Move,
     Operation,
@@ -35,8 +32,9 @@ from syncd.core.policy import Policy
 from syncd.core.stamps import stamp_of
 from syncd.engine.execute import Execution, Outcome
 from syncd.engine.job import Job
-from syncd.engine.observe import View, each, observe
-from syncd.errors import LocalError, Rejected, RemoteDead, RenamedByRemote, SourceForeign, Transient
+from syncd.engine.observe import View, observe
+from syncd.engine.reading import fingerprints
+from syncd.errors import Rejected, RemoteDead, RenamedByRemote, SourceForeign, Transient
 
 MOST_ROUNDS = 8
 """A run looks again after directory moves and where the world moved on; what is still not done then has failed."""
@@ -132,7 +130,8 @@ class Reconcile:
         try:
             self._check_source(view)
             wanted = to_be_read(view.differences, self._policy)
-            checksums = await self._read(wanted)
+            # one that cannot be read is planned as an upload, which reads it again and fails if it still cannot be
+            checksums = await fingerprints(self._job.tree, wanted, at_once=self._job.workers)
             doubt = suspicion(self._job.store.memory.source, view.source, view.census)
             policy = self._policy_for(view)
             mirrored = self._policy.delete is DeleteMode.MIRROR
@@ -170,18 +169,6 @@ class Reconcile:
                 f"the source is on another filesystem than at the last sync, and only {there}: nothing was changed. "
                 "If that is meant, run once with --accept-source"
             )
-
-    async def _read(self, wanted: Sequence[LocalEntry]) -> dict[bytes, Fingerprint]:
-        """The checksums that could be had: a file without one is planned as an upload, which reads it again and fails
-        if it still cannot be, and with it whatever depends on it."""
-        checksums: dict[bytes, Fingerprint] = {}
-
-        async def read(entry: LocalEntry) -> None:
-            with suppress(LocalError):
-                checksums[entry.key] = await self._job.tree.fingerprint(entry)
-
-        await each(wanted, read, at_once=self._job.workers)
-        return checksums
 
     async def _execute(self, decision: Decision) -> Outcome:
         plan, view = decision.plan, decision.view

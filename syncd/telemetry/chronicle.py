@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from syncd.core.model import Drift, Event, Move, Operation, Problem
+from syncd.core.model import Drift, Event, Move, Problem, Step
 from syncd.ports import Store, Telemetry
 
 
@@ -26,7 +26,7 @@ class Chronicled:
         self.noticed = inner.noticed
         self.finished = inner.finished
 
-    def done(self, operation: Operation) -> None:
+    def done(self, operation: Step) -> None:
         source = operation.source if isinstance(operation, Move) else None
         size, reason = operation.size, operation.reason
         self._store.note(Event(self._clock(), operation.name, operation.path, source, size, reason, failed=False))
