@@ -123,10 +123,10 @@ ROOT = _Root(
     "syncd",
     callback=commands.mirror,
     context_settings=arguments.CONTEXT,
-    help="Keep local directories mirrored onto Losant files and Losant private files: every job of the configuration, "
-    "or SOURCE on DESTINATION, until stopped; with --once until they are mirrored. A DESTINATION is REMOTE:/dir of the "
-    "configuration, losant://APPLICATION_ID/dir, losant-private://APPLICATION_ID/dir or, to try without an account, "
-    "sandbox:/dir.",
+    help="Keep local directories mirrored onto Losant files, Losant private files and Privasfer: every job of the "
+    "configuration, or SOURCE on DESTINATION, until stopped; with --once until they are mirrored. A DESTINATION is "
+    "REMOTE:/dir of the configuration, losant://APPLICATION_ID/dir, losant-private://APPLICATION_ID/dir, "
+    "privasfer:///dir or, to try without an account, sandbox:/dir.",
     epilog=_EXIT_HELP,
     params=[
         arguments.flag("--once", "Mirror once, then exit: the JOBs named, or all."),
@@ -195,7 +195,7 @@ COMMANDS = {
         "sandbox",
         callback=commands.sandbox,
         context_settings=arguments.CONTEXT,
-        help="Serve a local Losant-compatible API for trying and testing.",
+        help="Serve local Losant- and Privasfer-compatible APIs for trying and testing.",
         params=[
             click.Option(
                 ["--listen"],

@@ -100,7 +100,8 @@ class Reconcile:
     async def _rounds(self) -> None:
         turn, waits = 1, 0
         while True:
-            decision = await self.decide(await observe(self._job), done=self._report.deleted)
+            done = self._report.deleted - self._report.superseded
+            decision = await self.decide(await observe(self._job), done=done)
             done_before = self._files_done
             for drift in self._note(decision.plan):
                 self._job.telemetry.drifted(drift)
@@ -248,6 +249,8 @@ class Reconcile:
         report.unchanged = max(decision.view.census.local - differing, 0)
         if plan.held_because is not None:
             self._notice(f"deletions are held: {plan.held_because}")
+        if plan.by_size:
+            self._notice(f"{plan.by_size} files were adopted by their size alone: their content was not compared")
         if plan.skipped and not decision.view.census.local:
             self._notice(
                 f"everything in the source was skipped ({len(plan.skipped)} entries, {plan.skipped[0].reason})"
