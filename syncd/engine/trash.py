@@ -17,6 +17,7 @@ from syncd.core.paths import path_of
 from syncd.core.stamps import arrival_of, is_stale, is_stamp, time_of
 from syncd.engine.confirm import FIRST_WAIT_S, LONGEST_WAIT_S, PATIENCE_S
 from syncd.engine.fresh import Collector
+from syncd.engine.threshold import Threshold
 from syncd.errors import AlreadyExists, NotFound, Rejected, RemoteError, Transient
 from syncd.ports import Content, Remote
 
@@ -48,6 +49,7 @@ class Trash:
         self._wall_s = wall_s
         self._token = token
         self._arriving: set[str] = set()
+        self._threshold = Threshold()
 
     async def take(self, record: RemoteEntry, path: str, stamp: str) -> RemoteEntry:
         """Move what is at `path` of the destination here. Raises what `Remote.move` does."""
@@ -55,7 +57,7 @@ class Trash:
         if len(place.rpartition("/")[0]) > self.remote.capabilities.max_directory_chars:
             raise Rejected("its path would be too long for the remote in the trash")
         try:
-            return await self.remote.move(record, place)
+            return await self._threshold.enter(place, lambda: self.remote.move(record, place))
         except AlreadyExists:
             return await self.remote.move(record, f"{place}~{record.id}")  # of two records of one path the second
 
@@ -68,6 +70,7 @@ class Trash:
         name = arrival_of(path, stamp, self._token())
         self._arriving.add(name)
         try:
+            await self._threshold.open(INCOMING, self._make_incoming)
             new = await self._completed(await self.remote.create(f"{INCOMING}/{name}", content), content)
             try:
                 kept = await self.take(old, path, stamp)
@@ -77,6 +80,11 @@ class Trash:
             return await self._put(new, path, kept)
         finally:
             self._arriving.discard(name)
+
+    async def _make_incoming(self) -> None:
+        if not any(path_of(entry.key) == INCOMING for entry in await self._children("")):
+            with suppress(AlreadyExists):
+                await self.remote.make_directory(INCOMING)
 
     async def _put(self, new: RemoteEntry, path: str, kept: RemoteEntry) -> RemoteEntry:
         """The last move. If it is refused, the old record goes back to its place; if its answer is lost or something
