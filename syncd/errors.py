@@ -54,6 +54,10 @@ class Unreadable(LocalError):
     """One local file cannot be read: its path fails, its remote version stays."""
 
 
+class Unwritable(LocalError):
+    """A file or directory of the source cannot be written: nothing of it was."""
+
+
 class SourceChanged(LocalError):
     """One local file changed while it was read: nothing of it was published."""
 
@@ -82,6 +86,10 @@ class AlreadyExists(RemoteError):
 
 class Rejected(RemoteError):
     """The remote refuses this path or content; trying again changes nothing until the path does."""
+
+
+class NotMade(Rejected):
+    """The remote refuses to make a record at this path, so that there is none."""
 
 
 class Transient(RemoteError):

@@ -12,16 +12,17 @@ from typing import NamedTuple, Protocol
 from syncd.core.model import (
     BaselineEntry,
     Capabilities,
+    Drift,
     Event,
     Fingerprint,
     JobReport,
     JobStatus,
     LocalEntry,
-    Operation,
     PathStatus,
     Problem,
     RemoteEntry,
     SourceIdentity,
+    Step,
     Waited,
 )
 
@@ -115,6 +116,46 @@ class Receiver(Protocol):
     async def write(self, piece: bytes) -> None: ...
 
 
+class Incoming(Receiver, Protocol):
+    """One file on its way into the source: it has its place when it is committed, and never a half of it."""
+
+    @property
+    def checksum(self) -> str:
+        """Of what has come: md5 in hex."""
+        ...
+
+    async def commit(self, *, modified_ns: int | None) -> Fingerprint:
+        """Put it in its place, durably and with its modification time. Returns what proves its content from now on.
+
+        Raises SourceChanged if what is there is not what was seen, which then stays; Unwritable.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Whatever was not committed is gone."""
+        ...
+
+
+class LocalWriter(Protocol):
+    """Changes the source directory and nothing outside it: no symlink is followed. But for `incoming` its methods block
+    and are run in a thread."""
+
+    def incoming(self, path: str, seen: LocalEntry | None) -> Incoming:
+        """A file that is to take the place of the one that was seen, or of nothing; its parents are made."""
+        ...
+
+    def make_directory(self, path: str) -> None:
+        """With its parents; one that is there is success. Raises Unwritable."""
+        ...
+
+    def remove(self, path: str, seen: LocalEntry) -> bool:
+        """Remove a file that is still what was seen, or a directory if it is empty; whether it went.
+
+        Raises SourceChanged, Unwritable.
+        """
+        ...
+
+
 class Sink(Protocol):
     """Where a listing goes, page by page."""
 
@@ -166,7 +207,7 @@ class Remote(Protocol):
 
         A lost answer is looked up before the request is made again, so this never makes two records; the same for a
         create that an earlier run began `begun_s_ago` and did not see the end of. Raises
-        AlreadyExists, Rejected, RenamedByRemote, SourceChanged, Unreadable.
+        AlreadyExists, NotMade, Rejected, RenamedByRemote, SourceChanged, Unreadable.
         """
         ...
 
@@ -177,7 +218,7 @@ class Remote(Protocol):
     async def move(self, record: RemoteEntry, path: str) -> RemoteEntry:
         """Returns the new record (its id may be new), for a directory once the remote has moved everything in it.
 
-        Raises NotFound (the old one), AlreadyExists (the target), Rejected.
+        Raises NotFound (the old one), AlreadyExists (the target), NotMade.
         """
         ...
 
@@ -195,7 +236,7 @@ class Remote(Protocol):
         ...
 
     async def make_directory(self, path: str) -> RemoteEntry:
-        """Its parents too. Raises AlreadyExists, Rejected, RenamedByRemote."""
+        """Its parents too. Raises AlreadyExists, NotMade, RenamedByRemote."""
         ...
 
     async def aclose(self) -> None: ...
@@ -214,7 +255,8 @@ class Memory(Protocol):
 
     @property
     def idle_s(self) -> float:
-        """For how long the run before this one has written nothing, by the wall clock; infinite for a new database."""
+        """For how long the run before this one has neither written nor beaten, by the wall clock; infinite for a new
+        database."""
         ...
 
 
@@ -243,6 +285,10 @@ class Store(Protocol):
 
     async def remember_source(self, identity: SourceIdentity) -> None: ...
 
+    def beat(self) -> None:
+        """Something is under way now, also if it was claimed long ago: see `Memory.idle_s`."""
+        ...
+
     def note(self, event: Event) -> None:
         """Add to the job's history, of which the latest are kept. Written a moment later: a crash may lose the last."""
         ...
@@ -255,15 +301,17 @@ class Store(Protocol):
 class Telemetry(Protocol):
     """What happens, told as it happens: to the progress bar, the log and the report."""
 
-    def planned(self, operations: Sequence[Operation]) -> None: ...
+    def planned(self, operations: Sequence[Step]) -> None: ...
 
     def sent(self, size_bytes: int) -> None:
-        """Bytes of file content given to the network (negative when an upload begins again)."""
+        """Bytes of file content given to the network, or come from it (negative when a transfer begins again)."""
         ...
 
-    def done(self, operation: Operation) -> None: ...
+    def done(self, operation: Step) -> None: ...
 
     def failed(self, problem: Problem) -> None: ...
+
+    def drifted(self, drift: Drift) -> None: ...
 
     def notice(self, event: str, **fields: object) -> None: ...
 

@@ -91,7 +91,7 @@ def trash_of(spec: JobSpec, remote: Losant, slots: Slots) -> Trash | None:
     """The job's trash; `remote` is its destination."""
     if not spec.trash:
         return None
-    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, sleep=slots.sleep)
+    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, slots=slots)
 
 
 class Remotes:

@@ -23,6 +23,12 @@ class Found(NamedTuple):
     base: BaselineEntry | None
     events: list[Event]
 
+    @property
+    def drift(self) -> str | None:
+        """What somebody else did to the path on the destination, if nothing was done about it since."""
+        last = self.events[-1] if self.events else None
+        return last.detail if last is not None and last.action == "drift" else None
+
 
 def history(specs: Sequence[JobSpec], *, state_dir: Path, most: int) -> list[tuple[str, list[Event]]]:
     """The latest events of each job. Raises StateError."""

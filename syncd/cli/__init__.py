@@ -15,11 +15,11 @@ from typing import NoReturn
 import click
 
 from syncd import __version__
-from syncd.cli import arguments, commands, control, past, restore
+from syncd.cli import arguments, commands, control, exchange, past, restore
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
-LATER = frozenset({"apply", "check", "pull"})
+LATER = frozenset({"apply"})
 """Commands that are promised and not built."""
 
 GARBAGE_EVERY = 100_000
@@ -90,7 +90,7 @@ def _command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     With an option that only a run has there is no command: a source may be called like one.
     """
     parameters = [parameter for command in (ROOT, *COMMANDS.values()) for parameter in command.params]
-    options = {id(parameter): parameter for parameter in parameters if isinstance(parameter, click.Option)}
+    options = {tuple(one.opts): one for one in parameters if isinstance(one, click.Option)}
     scout = click.Command("syncd", params=[*options.values()], context_settings=arguments.CONTEXT)
     context = click.Context(scout, allow_interspersed_args=False, ignore_unknown_options=True, resilient_parsing=True)
     rest = scout.make_parser(context).parse_args(list(words))[1]
@@ -124,10 +124,6 @@ class _Root(click.Command):
         super().format_options(ctx, formatter)
 
 
-def _words() -> click.Argument:
-    return click.Argument(["words"], nargs=-1, metavar="[JOB ... | SOURCE DESTINATION]")
-
-
 ROOT = _Root(
     "syncd",
     callback=commands.mirror,
@@ -147,7 +143,7 @@ ROOT = _Root(
         click.Option(
             ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
         ),
-        _words(),
+        arguments.words(),
     ],
 )
 
@@ -157,7 +153,7 @@ COMMANDS = {
         callback=commands.plan,
         context_settings=arguments.CONTEXT,
         help="Show what --once would do, and why, and do nothing.",
-        params=[arguments.JSON, *arguments.JOB, *arguments.COMMON, arguments.NO_PROGRESS, _words()],
+        params=[arguments.JSON, *arguments.JOB, *arguments.COMMON, arguments.NO_PROGRESS, arguments.words()],
     ),
     "ls": click.Command(
         "ls",
@@ -179,6 +175,7 @@ COMMANDS = {
         help="Print the effective configuration and where each value comes from, secrets masked.",
         params=[arguments.JSON, *arguments.JOB, *arguments.COMMON],
     ),
+    **exchange.COMMANDS,
     **control.COMMANDS,
     **past.COMMANDS,
     **restore.COMMANDS,

@@ -31,6 +31,10 @@ def options(given: Mapping[str, Any]) -> Options:
     return Options(**{name: given[name] for name in Options.__dataclass_fields__ if name in given})
 
 
+def words() -> click.Argument:
+    return click.Argument(["words"], nargs=-1, metavar="[JOB ... | SOURCE DESTINATION]")
+
+
 FILE = click.Path(path_type=Path)
 COMMON = [
     click.Option(["--config"], type=FILE, metavar="FILE", help="The configuration file."),
@@ -45,13 +49,15 @@ ACCOUNT = [
 ]
 JSON = flag("--json", "Write the result to standard output as JSON.")
 NO_PROGRESS = flag("--no-progress", "No progress bar, also on a terminal.")
-JOB = [
-    click.Option(
-        ["--delete"],
-        type=click.Choice(["never", "tracked", "mirror"]),
-        help="What may be deleted on the destination: nothing, what syncd put or adopted there, all the source lacks.",
-    ),
-    click.Option(["--max-delete"], metavar="N|N%", help="More deletions than this are held, not done."),
+DELETE = click.Option(
+    ["--delete"],
+    type=click.Choice(["never", "tracked", "mirror"]),
+    help="What may be deleted on the destination: nothing, what syncd put or adopted there, all the source lacks.",
+)
+MAX_DELETE = click.Option(["--max-delete"], metavar="N|N%", help="More deletions than this are held, not done.")
+CHECKSUM = flag("--checksum", "Read every file: trust no size and time.")
+ACCEPT_SOURCE = flag("--accept-source", "The source was moved to another filesystem on purpose.")
+SELECTION = [
     click.Option(
         ["--include"],
         multiple=True,
@@ -62,8 +68,7 @@ JOB = [
         ["--exclude"], multiple=True, metavar="GLOB", help="Not what matches, beside what is configured; repeatable."
     ),
     click.Option(["--workers"], type=click.IntRange(1, 256), metavar="N", help="How many transfers at once."),
-    flag("--checksum", "Read every file: trust no size and time."),
-    flag("--accept-source", "The source was moved to another filesystem on purpose."),
     *ACCOUNT,
 ]
+JOB = [DELETE, MAX_DELETE, CHECKSUM, ACCEPT_SOURCE, *SELECTION]
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -6,20 +6,17 @@ Called by `syncd.cli`. Everything beyond click is imported where it is used, so 
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from syncd.cli import arguments
+from syncd.cli import arguments, output
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
 if TYPE_CHECKING:
     from syncd.core.model import JobReport
-    from syncd.settings import Loaded
-    from syncd.telemetry.console import Voice
 
 
 def mirror(**given: Any) -> int:
@@ -33,12 +30,12 @@ def mirror(**given: Any) -> int:
         reports = _synchronize(words, given)
     except SyncdError as error:
         if given["json"]:
-            _write_json(_report([], error.exit_code))
+            output.write_json(output.report([], error.exit_code))
         raise
     from syncd.telemetry.report import exit_of
 
     code = exit_of(reports)
-    written = not given["json"] or _write_json(_report(reports, code))
+    written = not given["json"] or output.write_json(output.report(reports, code))
     return code if written else code or 1
 
 
@@ -57,7 +54,7 @@ def _keep(words: tuple[str, ...], given: dict[str, Any]) -> int:
         raise ConfigurationError(f"to mirror {', '.join(words)} once, say `syncd --once {' '.join(words)}`")
     from syncd.app.daemon import run_daemon
 
-    with _voice(loaded, {**given, "no_progress": True}) as voice:
+    with output.voice(loaded, {**given, "no_progress": True}) as voice:
         return run_daemon(
             lambda: settings.job_specs(words, settings.load(options, pair=pair), options),
             state_dir=settings.state_directory(loaded),
@@ -75,16 +72,10 @@ def _synchronize(words: tuple[str, ...], given: dict[str, Any]) -> list[JobRepor
     specs = settings.job_specs(words, loaded, options)
     from syncd.app.once import synchronize
 
-    with _voice(loaded, given) as voice:
+    with output.voice(loaded, given) as voice:
         reports = synchronize(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
     voice.summarize(reports)
     return reports
-
-
-def _report(reports: list[JobReport], code: int) -> object:
-    from syncd.telemetry.report import report_data
-
-    return report_data(reports, exit_code=code)
 
 
 def plan(**given: Any) -> int:
@@ -99,10 +90,10 @@ def plan(**given: Any) -> int:
     specs = settings.job_specs(words, loaded, options)
     from syncd.app.once import preview
 
-    with _voice(loaded, given) as voice:
+    with output.voice(loaded, given) as voice:
         plans = preview(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
     if given["json"]:
-        written = _write_json(plan_data(plans))
+        written = output.write_json(plan_data(plans))
         for report, each in plans:
             for line in remark_lines(report, held=each.held, extra=each.extra):
                 streams.say(line)
@@ -127,7 +118,7 @@ def list_destination(**given: Any) -> int:
     state_dir = settings.state_directory(loaded)
     entries = listed(remote, directory, recursive=given["recursive"], state_dir=state_dir)
     if given["json"]:
-        return 0 if _write_json(listing_data(entries)) else 1
+        return 0 if output.write_json(listing_data(entries)) else 1
     return 0 if streams.write_result("".join(f"{line}\n" for line in listing_lines(entries))) else 1
 
 
@@ -137,7 +128,7 @@ def config(**given: Any) -> int:
     from syncd.settings import show
 
     loaded = settings.load(arguments.options(given))
-    written = _write_json(show.as_data(loaded)) if given["json"] else streams.write_result(show.as_toml(loaded))
+    written = output.write_json(show.as_data(loaded)) if given["json"] else streams.write_result(show.as_toml(loaded))
     return 0 if written else 1
 
 
@@ -179,16 +170,3 @@ def _introduce(url: str, data: Path) -> None:
         f"sandbox: {url}\napplication id: {APPLICATION_ID}\ntoken: {TOKEN}\ndata: {data}\n"
         f"try: SYNCD_TOKEN={TOKEN} syncd --once SOURCE losant://{APPLICATION_ID}/dir --api-url {url}\n"
     )
-
-
-def _voice(loaded: Loaded, given: dict[str, Any]) -> Voice:
-    from syncd.telemetry.console import Voice
-    from syncd.telemetry.log import is_json, level_of
-
-    log = loaded.settings.log
-    level = level_of(log.level, given["verbose"] - given["quiet"])
-    return Voice(level=level, as_json=is_json(log.format), progress=not given["no_progress"])
-
-
-def _write_json(data: object) -> bool:
-    return streams.write_result(json.dumps(data) + "\n")

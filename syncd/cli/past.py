@@ -55,7 +55,9 @@ def why(**given: Any) -> int:
     from syncd.core.why import Known, verdict
 
     found = past.find(spec, path, state_dir=state_dir, most=_EVENTS_OF_A_PATH)
-    told = verdict(Known(found.rule, found.local, found.base, _live(state_dir, spec.name, path), spec.delete))
+    live = _live(state_dir, spec.name, path)
+    known = Known(found.rule, found.local, found.base, live, found.drift, spec.delete, spec.on_drift)
+    told = verdict(known)
     from syncd.telemetry.past import why_data, why_lines
     from syncd.telemetry.text import Paint, has_colour
 
@@ -99,8 +101,8 @@ COMMANDS = {
         callback=why,
         context_settings=arguments.CONTEXT,
         help="Say what decides about PATH of JOB: a rule, the source, a transfer, a back-off, the delete guard, the "
-        "queue, the job or its state; and the path's last events. Asks the running daemon, if there is one, and never "
-        "the remote: `syncd plan JOB` does.",
+        "queue, drift, the job or its state; and the path's last events. Asks the running daemon, if there is one, and "
+        "never the remote: `syncd plan JOB` does.",
         epilog=arguments.examples("syncd why assets images/logo.png", "syncd why assets /srv/assets/images/logo.png"),
         params=[
             arguments.JSON,

@@ -123,6 +123,7 @@ def classify(differences: Iterable[Difference], facts: Facts) -> Findings:
             _directory(difference, local, facts, findings)
         elif (skip := SKIPPED.get(Kind(local.kind))) is not None:
             findings.skipped.append(Skip(path_of(local.key), skip))
+            _unfinished(difference, facts, findings)
         else:
             action, error = FAILED[Kind(local.kind)]
             findings.problems.append(Problem(path_of(local.key), action, error))
@@ -320,6 +321,15 @@ def _absent(difference: Difference, facts: Facts, findings: Findings) -> None:
             findings.drifted.append(Drift(path_of(key), "changed" if base is not None else "added"))
     else:
         _left_alone(remote, base, facts.policy, findings)
+
+
+def _unfinished(difference: Difference, facts: Facts, findings: Findings) -> None:
+    """What an upload of this job's left where the source has nothing to sync now."""
+    key, _, remote, base, _ = difference
+    kept = key in facts.left_out or facts.policy.delete is DeleteMode.NEVER
+    if remote is not None and is_unfinished(remote, base) and not kept:
+        findings.leftovers.append((remote, UNFINISHED))
+        findings.forgotten.append(key)
 
 
 def _left_alone(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy, findings: Findings) -> None:

@@ -191,7 +191,8 @@ def differences(locals_: Iterable[LocalChange], remotes: Iterable[RemoteChange])
     """The two lists of changes as one, sorted by key.
 
     A side without a change at a path is what the baseline says. What lies below a local entry that must not be decided
-    on (unreadable, a link, ...) is left out: nothing is known about it. Such an entry itself comes with no remote side.
+    on (unreadable, a link, ...) is left out: nothing is known about it. Such an entry itself comes with no remote side,
+    but for what an upload left unfinished where it is no file now.
     """
     frozen: bytes | None = None
     for key, mine, theirs in merge_join(locals_, remotes):
@@ -201,7 +202,7 @@ def differences(locals_: Iterable[LocalChange], remotes: Iterable[RemoteChange])
         local = mine.local if mine is not None else _as_known_locally(base)
         if local is not None and local.kind > Kind.FILE:
             frozen = key
-            yield Difference(key, local, None, base)
+            yield Difference(key, local, _left_at(theirs, local), base)
         elif theirs is None:
             yield Difference(key, local, _as_known_remotely(base), base)
         else:
@@ -220,6 +221,12 @@ def choose(
     kind = local.kind if local is not None else Kind.FILE
     ranked = sorted(records, key=lambda record: (record.id != known, record.kind != kind, record.status, record.id))
     return ranked[0], tuple(ranked[1:])
+
+
+def _left_at(theirs: RemoteChange | None, local: LocalEntry) -> RemoteEntry | None:
+    if theirs is None or local.kind not in (Kind.SYMLINK, Kind.SPECIAL):
+        return None
+    return next((record for record in theirs.records if record.status == Status.PENDING), None)
 
 
 def _as_known_locally(base: BaselineEntry | None) -> LocalEntry | None:

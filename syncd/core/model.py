@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class Kind(IntEnum):
@@ -143,6 +143,8 @@ class Capabilities:
     max_name_chars: int
     max_directory_chars: int
     max_size_bytes: int
+    listing_lag_s: float = 0.0
+    """How long what was made or moved may be missing from listings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,22 @@ class Delete:
 Operation = MakeDirectory | Create | Replace | Move | Delete
 
 
+class Step(Protocol):
+    """What is told of anything that is done at one path, whichever side it changes. `size` in bytes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
 class Problem(NamedTuple):
     """One path's failure, as data."""
 
@@ -287,6 +305,7 @@ class JobReport:
     deleted: int = 0
     directories: int = 0
     bytes_uploaded: int = 0
+    bytes_downloaded: int = 0
     held: int = 0
     extra: int = 0
     requests: int = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from syncd.core.diff import Difference, has_known_content
 from syncd.core.model import BaselineEntry, DeleteMode, Kind, LocalEntry, OnDrift, RemoteEntry, Status, Sync
+from syncd.core.paths import is_nowhere
 from syncd.core.policy import Policy
 
 
@@ -46,7 +47,9 @@ def _is_known_directory(remote: RemoteEntry, base: BaselineEntry | None) -> bool
 
 def may_go(remote: RemoteEntry, base: BaselineEntry | None, policy: Policy) -> bool:
     """Whether the policy lets a record go: only what this job put or adopted there, unchanged, or all of them. A
-    directory that was only adopted goes with `mirror` alone."""
+    directory that was only adopted goes with `mirror` alone. One of which it is not known where it is stays."""
+    if is_nowhere(remote.key):
+        return False
     if policy.delete is DeleteMode.NEVER or policy.takes_all:
         return policy.takes_all
     if remote.kind == Kind.DIRECTORY:

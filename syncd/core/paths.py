@@ -11,6 +11,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 SEPARATOR = b"\x00"
+NO_NAME = b"\xff"
+"""Begins the name under which a record is shown that no local path can stand for; no local UTF-8 name has it."""
 
 
 def key_of(path: str) -> bytes:
@@ -28,6 +30,11 @@ def parent_of(key: bytes) -> bytes:
 
 def name_of(key: bytes) -> bytes:
     return key.rpartition(SEPARATOR)[2]
+
+
+def is_nowhere(key: bytes) -> bool:
+    """Whether no local path can stand for what is shown at `key`."""
+    return name_of(key).startswith(NO_NAME)
 
 
 def join(directory: bytes, name: bytes) -> bytes:

@@ -243,8 +243,10 @@ class _Draft:
         )
 
     def _make_directories(self) -> Iterable[MakeDirectory]:
-        """Parents first. One that holds something is made on the way to it."""
-        arrivals = {*self.findings.uploads, *(pair.local.key for pair in self.pairs)}
+        """Parents first. One into which something comes is made on the way to that; what is replaced makes nothing."""
+        uploads = self.findings.uploads
+        arrivals = {key for key, one in uploads.items() if one.remote is None or one.remote.kind == Kind.DIRECTORY}
+        arrivals |= {pair.local.key for pair in self.pairs}
         arrivals |= {move.local.key for move in self.directory_moves}
         filled = occupied_parents(arrivals)
         wanted = {key for key in self.findings.directories if key not in filled and self._is_wanted_empty(key)}

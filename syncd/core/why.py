@@ -1,4 +1,4 @@
-"""What decides about one path, said in a sentence: rule, source, transfer, back-off, guard, queue, job or state.
+"""What decides about one path, said in a sentence: rule, source, job, transfer, back-off, guard, queue, drift or state.
 
 Called by `cli` with what the filter, the source, the baseline and, if one runs, the daemon say about the path. Pure;
 the remote is not asked, so it speaks of what is known.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from syncd.core.classify import FAILED, SKIPPED
 from syncd.core.diff import same_stat
-from syncd.core.model import BaselineEntry, DeleteMode, JobState, Kind, LocalEntry, PathStatus, Sync
+from syncd.core.model import BaselineEntry, DeleteMode, JobState, Kind, LocalEntry, OnDrift, PathStatus, Sync
 
 
 class By(Enum):
@@ -24,6 +24,7 @@ class By(Enum):
     BACK_OFF = "back-off"
     GUARD = "guard"
     QUEUE = "queue"
+    DRIFT = "drift"
     STATE = "state"
 
 
@@ -33,18 +34,22 @@ class Verdict(NamedTuple):
 
 
 class Known(NamedTuple):
-    """`rule`: which filter leaves the path out, if one does. `live` is None where no daemon runs."""
+    """`rule`: which filter leaves the path out, if one does. `live` is None where no daemon runs. `drift`: what
+    somebody else did to it on the destination, where that is the last that was noticed about it."""
 
     rule: str | None
     local: LocalEntry | None
     base: BaselineEntry | None
     live: PathStatus | None
+    drift: str | None
     delete: DeleteMode
+    on_drift: OnDrift
 
 
 def verdict(known: Known) -> Verdict:
     """The first that decides, in the order in which a reconcile meets them."""
-    return _of_rule(known) or _of_source(known) or (known.live and _of_daemon(known.live)) or _of_state(known)
+    live = _of_daemon(known.live) if known.live is not None else None
+    return _of_rule(known) or _of_source(known) or live or _of_drift(known) or _of_state(known)
 
 
 def _of_rule(known: Known) -> Verdict | None:
@@ -80,6 +85,12 @@ def _of_daemon(live: PathStatus) -> Verdict | None:
     if live.look_in_s is not None:
         return Verdict(By.QUEUE, f"something changed there: {_due('looked at', live.look_in_s)}, when it has settled")
     return None
+
+
+def _of_drift(known: Known) -> Verdict | None:
+    if known.drift is None:
+        return None
+    return Verdict(By.DRIFT, f"was {known.drift} on the destination; on_drift is {known.on_drift.value}")
 
 
 def _of_state(known: Known) -> Verdict:

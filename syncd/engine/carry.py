@@ -111,7 +111,6 @@ class Carrier:
     async def _close(self, report: JobReport, decision: Decision, begun: Sequence[asyncio.Task[None]]) -> None:
         await asyncio.gather(*begun, return_exceptions=True)
         await decision.view.listing.aclose()
-        report.drifted += decision.plan.drifted
         self._job.telemetry.finished(report)
 
     async def end(self) -> None:

@@ -20,11 +20,11 @@ from syncd.core.model import (
     Replace,
     Status,
 )
-from syncd.core.paths import is_below, key_of
+from syncd.core.paths import ancestors_of, is_below, key_of
 from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger, arriving, claimed, made, proven, uploaded
-from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
+from syncd.errors import AlreadyExists, NotFound, NotMade, RenamedByRemote
 from syncd.ports import Content
 
 
@@ -43,8 +43,9 @@ class Effects:
         key, content = operation.local.key, await self._read(operation)
         size = content.entry.size
         claim = claimed(key, content.checksum, size_bytes=size)
-        async with self._intending([claim, *_rows_of(parents)], before=[claim] if operation.begun else []):
-            begun_s_ago = self._job.store.memory.idle_s if operation.begun else None
+        before = [claim] if operation.begun else []
+        async with self._intending([claim], parents, before=before):
+            begun_s_ago = self._job.asked_s_ago(key) if operation.begun else None
             record = await self._job.remote.create(operation.path, content, begun_s_ago=begun_s_ago)
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
@@ -76,7 +77,7 @@ class Effects:
         size = content.entry.size
         async with self._job.turn():
             await self._job.remote.move(operation.remote, operation.aside)
-        async with self._intending([claimed(key, content.checksum, size_bytes=size)]):
+        async with self._intending([claimed(key, content.checksum, size_bytes=size)], ()):
             record = await self._job.remote.create(operation.path, content)
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.replaced += 1
@@ -88,7 +89,7 @@ class Effects:
 
     async def make_directory(self, operation: MakeDirectory, parents: Sequence[MakeDirectory]) -> None:
         key = key_of(operation.path)
-        async with self._intending([made(key), *_rows_of(parents)]):
+        async with self._intending([made(key)], parents):
             record = await self._job.remote.make_directory(operation.path)
         await self._ledger.record([made(key, record.id)])
         self._report.directories += 1
@@ -96,7 +97,7 @@ class Effects:
     async def move_file(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:
         key, checksum = operation.local.key, operation.checksum
         claim = claimed(key, checksum, size_bytes=operation.local.size)
-        async with self._intending([claim, *_rows_of(parents)]):
+        async with self._intending([claim], parents):
             record = await self._job.remote.move(operation.remote, operation.path)
         await self._ledger.record([], [key_of(operation.source)])
         read = Fingerprint(operation.local, checksum or "")
@@ -108,7 +109,7 @@ class Effects:
         old, new = key_of(operation.source), key_of(operation.path)
         rows, gone = await asyncio.to_thread(self._rekeyed, old, new)
         claims = [arriving(row) for row in rows]
-        async with self._intending([*claims, made(new), *_rows_of(parents)]):
+        async with self._intending([*claims, made(new)], parents):
             record = await self._job.remote.move(operation.remote, operation.path)
         await self._ledger.record([*rows, made(new, record.id)], gone)
         await self._ledger.flush()
@@ -116,16 +117,33 @@ class Effects:
 
     @asynccontextmanager
     async def _intending(
-        self, rows: Sequence[BaselineEntry], *, before: Sequence[BaselineEntry] = ()
+        self,
+        rows: Sequence[BaselineEntry],
+        parents: Sequence[MakeDirectory],
+        *,
+        before: Sequence[BaselineEntry] = (),
     ) -> AsyncIterator[None]:
         """Claim what is about to be made, and let go of it where the answer says that nothing was made at those paths:
-        what is there then is somebody else's."""
+        what is there then is somebody else's. What came to be under another name had its parents made all the same."""
+        above = [made(key_of(one.path)) for one in parents]
+        everything = [*rows, *above]
+        maybe_made = [row for row in above if self._job.unlisted_for_s(row.key) > 0]
         try:
-            async with self._claiming(rows, before=before):
+            async with self._claiming(everything, before=[*before, *maybe_made]), self._asking(everything):
                 yield
-        except (AlreadyExists, NotFound, RenamedByRemote):
-            await self._ledger.record([], [row.key for row in rows])
+        except (AlreadyExists, NotFound, NotMade, RenamedByRemote) as error:
+            unmade = rows if isinstance(error, RenamedByRemote) else everything
+            await self._ledger.record([], [row.key for row in unmade])
             raise
+
+    @asynccontextmanager
+    async def _asking(self, rows: Sequence[BaselineEntry]) -> AsyncIterator[None]:
+        """A directory may be made on the way also where it was taken for one that is there."""
+        keys = {one for row in rows for one in (row.key, *ancestors_of(row.key))}
+        try:
+            yield
+        finally:
+            self._job.claims.asked(keys, now_s=asyncio.get_running_loop().time())
 
     @asynccontextmanager
     async def _claiming(self, rows: Sequence[BaselineEntry], *, before: Sequence[BaselineEntry]) -> AsyncIterator[None]:
@@ -154,16 +172,12 @@ class Effects:
             self._job.telemetry.done(one)
 
     async def delete(self, operation: Delete, *, forgettable: Collection[bytes]) -> None:
-        """`forgettable`: the keys of leftovers at whose path nothing else is known. What holds no file of anybody's (a
-        leftover, an emptied directory) is never kept in the trash."""
-        if self._job.trash is not None and operation.files:
+        """`forgettable`: the keys of leftovers at whose path nothing else is known. What is no leftover goes to the
+        trash where there is one, a directory that seems empty too, for the sake of what may have come into it."""
+        if self._job.trash is not None and not operation.leftover:
             await self._job.trash.take(operation.remote, operation.path, self._stamp)
         else:
             await self._job.remote.delete(operation.remote)
         keys = [operation.remote.key, *(record.key for record in operation.covers)]
         await self._ledger.record([], [key for key in keys if not operation.leftover or key in forgettable])
         self._report.deleted += operation.files
-
-
-def _rows_of(parents: Sequence[MakeDirectory]) -> list[BaselineEntry]:
-    return [made(key_of(one.path)) for one in parents]

@@ -7,7 +7,8 @@ job is raised, with everything done until then recorded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -27,6 +28,7 @@ from syncd.core.model import (
 )
 from syncd.core.paths import ancestors_of, key_of, path_of
 from syncd.engine.arrivals import Arrivals
+from syncd.engine.claims import BEAT_S
 from syncd.engine.confirm import Confirmation
 from syncd.engine.effects import Effects
 from syncd.engine.fresh import look_into
@@ -103,6 +105,20 @@ class Execution:
         self._confirmation = Confirmation(job, self._ledger)
         self._effects = Effects(job, report, self._ledger, self._confirmation, stamp=stamp)
 
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """May finish when the order to stop comes; and the next run can tell when the last of it was asked for."""
+        self._beating = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
+        try:
+            with self._job.stop:
+                yield
+        finally:
+            self._beating.cancel()
+
+    def _beat(self) -> None:
+        self._job.store.beat()
+        self._beating = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
+
     async def move_directories(self, operations: Sequence[Operation]) -> Outcome:
         """Only the directory moves, one after the other; everything else is planned anew after them."""
         moves = [one for one in operations if isinstance(one, Move) and one.local.kind == Kind.DIRECTORY]
@@ -113,7 +129,7 @@ class Execution:
             if not await self._may_go_whole(move):
                 self._outcome.again = True
                 break
-            with self._job.stop:
+            with self._under_way():
                 parents = [passing[key] for key in ancestors_of(key_of(move.path)) if key in passing]
                 if await self._attempt(move, partial(self._effects.move_directory, move, parents)):
                     self._effects.directories_made([passing.pop(key_of(one.path)) for one in parents])
@@ -129,7 +145,7 @@ class Execution:
         last = [one for one in deletes if not (one.leftover or one.in_the_way)]
         passing = _on_the_way(operations)
         try:
-            with self._job.stop:
+            with self._under_way():
                 for row, record in awaiting:
                     await self._confirmation.expect(row, record)
                 await self._delete(first)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from syncd.core.policy import Policy
+from syncd.engine.claims import BEAT_S, Claims
 from syncd.engine.slots import Slots
 from syncd.ports import LocalTree, Remote, Store, Telemetry
 
@@ -66,6 +68,16 @@ class Job:
     """Where what is deleted or replaced goes; None: nowhere."""
     growing: Collection[bytes] = frozenset()
     """The files that may be sent as far as they are, though they become longer."""
+    claims: Claims = field(default_factory=Claims)
+
+    def asked_s_ago(self, key: bytes) -> float:
+        """How long ago at most something was asked for at this path, by this run or the one before."""
+        age_s = self.claims.age_s(key, now_s=asyncio.get_running_loop().time())
+        return max(self.store.memory.idle_s - BEAT_S, 0.0) if age_s is None else age_s
+
+    def unlisted_for_s(self, key: bytes) -> float:
+        """For how long what is at this path may still be missing from listings; not more than 0: it is not there."""
+        return self.remote.capabilities.listing_lag_s - self.asked_s_ago(key)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

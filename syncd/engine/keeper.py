@@ -68,14 +68,16 @@ class _AtWork:
 
 
 class Keeper:
-    """`first_opened` ends when the job was opened for the first time, or with what kept it from that."""
+    """`first_opened` ends when the job was opened for the first time, or with what kept it from that. `wall_ns`: the
+    time by which files are stamped."""
 
-    def __init__(self, name: str, habits: Habits, open_job: Open) -> None:
+    def __init__(self, name: str, habits: Habits, open_job: Open, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
         self.name = name
         self.drain_s = habits.drain_s
         self.first_opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._habits = habits
         self._open = open_job
+        self._wall_ns = wall_ns
         self._stop = Stop()
         self._desk = Desk(Settling(settle_s=habits.settle_s, settle_max_s=habits.settle_max_s))
         self._looks: dict[str, tuple[asyncio.Task[None], float]] = {}
@@ -230,7 +232,7 @@ class Keeper:
 
     async def _keep(self, opened: Opened) -> None:
         carrier = Carrier(opened.job, self._desk, trouble=self._failed, woken=self._wake)
-        at_work = self._at_work = _AtWork(opened, carrier, Rounds(opened.job, self._desk, carrier))
+        at_work = self._at_work = _AtWork(opened, carrier, self._rounds(opened.job, carrier))
         listening = asyncio.create_task(self._listen(opened))
         listening.add_done_callback(lambda _: self._wake())
         self._reopen = self._looked = False
@@ -254,6 +256,9 @@ class Keeper:
             await asyncio.gather(listening, *looks, return_exceptions=True)
             await carrier.end()
             self._at_work = None
+
+    def _rounds(self, job: Job, carrier: Carrier) -> Rounds:
+        return Rounds(job, self._desk, carrier, wall_ns=self._wall_ns)
 
     def _begin_what_is_due(self, at_work: _AtWork) -> None:
         now_s, queue, rounds = _now(), self._desk.queue, at_work.rounds

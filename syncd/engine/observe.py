@@ -6,7 +6,7 @@ Called by `reconcile`. The local tree is walked while the listing comes in; noth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -18,7 +18,8 @@ from syncd.core.diff import (
     local_changes,
     remote_changes,
 )
-from syncd.core.model import UNTRUSTED, BaselineEntry, Kind, RemoteEntry, SourceIdentity, Status, Sync
+from syncd.core.model import UNTRUSTED, BaselineEntry, Kind, LocalEntry, RemoteEntry, SourceIdentity, Status, Sync
+from syncd.core.paths import ancestors_of
 from syncd.core.tally import Tally
 from syncd.engine.job import Job
 from syncd.ports import Spool
@@ -39,13 +40,15 @@ class Listing(Protocol):
 @dataclass(frozen=True, slots=True)
 class View:
     """Where the sides differ. `listing` is to be closed by who asked for the view. `changes`: what differs between the
-    source and the baseline, whatever the remote has."""
+    source and the baseline, whatever the remote has. `unsure`: what is not listed and may be there all the same, with
+    the seconds until that is known; not in `differences` unless the source has a directory there as before."""
 
     source: SourceIdentity
     census: Census
     differences: list[Difference]
     changes: list[LocalChange]
     listing: Listing
+    unsure: Mapping[bytes, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ async def observe(job: Job) -> View:
             found = list(differences(changes, ()))
         else:
             found = await asyncio.to_thread(_compare, job, spool, changes, census)
-        return View(source, census, await look_again(job, found), changes, SpoolListing(spool))
+        found, unsure = await look_again(job, found)
+        return View(source, census, found, changes, SpoolListing(spool), unsure)
     except BaseException:
         await spool.aclose()
         raise
@@ -120,8 +124,9 @@ def _compare(job: Job, spool: Spool, changes: list[LocalChange], census: Census)
         return list(differences(changes, remote_changes(listing, rows, census)))
 
 
-async def look_again(job: Job, found: list[Difference]) -> list[Difference]:
-    """Ask by id for each known file that the listing lacks: a drifting listing or a late index is not an absence."""
+async def look_again(job: Job, found: list[Difference]) -> tuple[list[Difference], dict[bytes, float]]:
+    """Ask by id for each known record that the listing lacks: a drifting listing or a late index is not an absence.
+    What cannot be asked for, because its id is not known, is left out until that is over: see `View.unsure`."""
     missing = [index for index, difference in enumerate(found) if _is_missing(difference)]
 
     async def look(index: int) -> None:
@@ -133,19 +138,52 @@ async def look_again(job: Job, found: list[Difference]) -> list[Difference]:
             found[index] = difference._replace(remote=entry)
 
     await each(missing, look, at_once=job.workers)
-    return found
+    found = _without_misplaced(found, {one.remote.id for index in missing if (one := found[index]).remote is not None})
+    unsure = _unsure(job, found)
+    return _decidable(found, unsure) if unsure else found, unsure
+
+
+def _without_misplaced(found: list[Difference], ids: Collection[str]) -> list[Difference]:
+    """Without those records that a listing shows at another path than where they were just seen to be (`ids`)."""
+
+    def is_in_place(one: Difference) -> bool:
+        return one.remote is None or one.remote.id not in ids or (one.base is not None and one.base.id == one.remote.id)
+
+    return [one for one in found if is_in_place(one)] if ids else found
 
 
 def _is_missing(difference: Difference) -> bool:
-    base = difference.base
-    return (
-        difference.remote is None
-        and base is not None
-        and base.kind == Kind.FILE
-        and base.id != ""
-        and base.sync in (Sync.SYNCED, Sync.UPLOADED)
-        and (difference.local is None or difference.local.kind <= Kind.FILE)
-    )
+    base, local = difference.base, difference.local
+    return difference.remote is None and base is not None and base.id != "" and _may_be_decided(local)
+
+
+def _may_be_decided(local: LocalEntry | None) -> bool:
+    return local is None or local.kind <= Kind.FILE
+
+
+def _unsure(job: Job, found: Sequence[Difference]) -> dict[bytes, float]:
+    """What may have been made without the answer being known, or on the way, or by the move of its directory, and is
+    not listed; but for uploads that go on, which look for it themselves."""
+    unsure = {}
+    for key, local, remote, base, _ in found:
+        if remote is not None or base is None or base.id != "":
+            continue
+        goes_on = base.sync == Sync.CLAIMED and local is not None and local.kind == Kind.FILE
+        left_s = job.unlisted_for_s(key)
+        if left_s > 0 and not goes_on and (_may_be_decided(local) or base.sync == Sync.CLAIMED):
+            unsure[key] = left_s
+    return unsure
+
+
+def _decidable(found: list[Difference], unsure: Mapping[bytes, float]) -> list[Difference]:
+    """Without what is unsure, and what is in it; a directory that is wanted as before may be entered all the same."""
+    waiting = {one.key for one in found if one.key in unsure and not _is_kept_directory(one)}
+    return [one for one in found if one.key not in waiting and waiting.isdisjoint(ancestors_of(one.key))]
+
+
+def _is_kept_directory(difference: Difference) -> bool:
+    local, base = difference.local, difference.base
+    return local is not None and base is not None and local.kind == base.kind == Kind.DIRECTORY
 
 
 async def each(items: Sequence[Item], act: Callable[[Item], Awaitable[None]], *, at_once: int) -> None:

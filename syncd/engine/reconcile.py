@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from syncd.core.diff import Difference
@@ -19,21 +18,23 @@ from syncd.core.model import (
     Delete,
     DeleteMode,
     Drift,
-    Fingerprint,
     JobReport,
-    LocalEntry,
+    MakeDirectory,
     Move,
     Operation,
     Problem,
     RemoteEntry,
     Replace,
 )
+from syncd.core.paths import key_of
 from syncd.core.plan import Plan, decide, to_be_read
+from syncd.core.policy import Policy
 from syncd.core.stamps import stamp_of
 from syncd.engine.execute import Execution, Outcome
 from syncd.engine.job import Job
-from syncd.engine.observe import View, each, observe
-from syncd.errors import LocalError, Rejected, RemoteDead, RenamedByRemote, SourceForeign, Transient
+from syncd.engine.observe import View, observe
+from syncd.engine.reading import fingerprints
+from syncd.errors import Rejected, RemoteDead, RenamedByRemote, SourceForeign, Transient
 
 MOST_ROUNDS = 8
 """A run looks again after directory moves and where the world moved on; what is still not done then has failed."""
@@ -47,6 +48,8 @@ MOST_NAMED = 5
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 8.0
+MOST_WAITS = 12
+"""It looks again as often for what may not be listed yet, which together is longer than any listing is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Decision:
     """Whether deletions are held because the source may not be what it was."""
     stamp: str
     """When it was decided, as it stands in names."""
+    later: Mapping[bytes, float]
+    """What could not be decided, because it may be there without being listed yet, and in how many seconds it can."""
 
 
 class Reconcile:
@@ -93,24 +98,30 @@ class Reconcile:
         return self._report
 
     async def _rounds(self) -> None:
-        for turn in range(1, MOST_ROUNDS + 1):
+        turn, waits = 1, 0
+        while True:
             decision = await self.decide(await observe(self._job), done=self._report.deleted)
             done_before = self._files_done
             for drift in self._note(decision.plan):
-                self._job.telemetry.warning("drifted", path=drift.path, kind=drift.kind)
+                self._job.telemetry.drifted(drift)
             try:
                 outcome = await self._execute(decision)
             finally:
                 await decision.view.listing.aclose()
             if outcome.again and turn == MOST_ROUNDS and not outcome.problems:
                 outcome.problems.append(Problem("", "look", KEPT_CHANGING))
-            if not outcome.again or turn == MOST_ROUNDS or self._job.stop.requested:
+            again = outcome.again and turn < MOST_ROUNDS
+            waiting = not again and bool(decision.later) and waits < MOST_WAITS
+            if self._job.stop.requested or not (again or waiting):
                 await self.remember(decision)
                 self._conclude(decision, outcome, done_before=done_before)
                 await self.purge()
                 return
-            if not decision.plan.directory_moves:
-                await asyncio.sleep(min(FIRST_PAUSE_S * 2**turn, LONGEST_PAUSE_S))
+            turn, waits = turn + again, waits + waiting
+            if waiting:
+                await asyncio.sleep(min(_pause_s(waits), max(decision.later.values())))
+            elif not decision.plan.directory_moves:
+                await asyncio.sleep(_pause_s(turn - 1))
 
     async def decide(self, view: View, *, licensed: Collection[bytes] | None = None, done: int = 0) -> Decision:
         """What is to be done about a view, which is closed if this raises. `licensed`: as for `core.plan.decide`;
@@ -118,8 +129,10 @@ class Reconcile:
         try:
             self._check_source(view)
             wanted = to_be_read(view.differences, self._policy)
-            checksums = await self._read(wanted)
+            # one that cannot be read is planned as an upload, which reads it again and fails if it still cannot be
+            checksums = await fingerprints(self._job.tree, wanted, at_once=self._job.workers)
             doubt = suspicion(self._job.store.memory.source, view.source, view.census)
+            policy = self._policy_for(view)
             mirrored = self._policy.delete is DeleteMode.MIRROR
             guard = Guard(
                 self._policy.max_delete,
@@ -128,13 +141,20 @@ class Reconcile:
                 done=done,
             )
             stamp = stamp_of(self._job.wall_s())
-            plan = await asyncio.to_thread(
-                decide, view.differences, checksums, self._policy, guard, licensed, stamp=stamp
-            )
+            plan = await asyncio.to_thread(decide, view.differences, checksums, policy, guard, licensed, stamp=stamp)
         except BaseException:
             await view.listing.aclose()
             raise
-        return Decision(view, plan, doubt is not None and bool(plan.held or plan.withheld), stamp)
+        doubted = doubt is not None and bool(plan.held or plan.withheld)
+        entered = {key_of(one.path) for one in plan.operations if isinstance(one, MakeDirectory) and one.on_the_way}
+        later = {key: wait_s for key, wait_s in view.unsure.items() if key not in entered}
+        return Decision(view, _without_unsure(plan, view.unsure), doubted, stamp, later)
+
+    def _policy_for(self, view: View) -> Policy:
+        """Nothing is moved whole where it is not known what is there."""
+        if not view.unsure:
+            return self._policy
+        return replace(self._policy, capabilities=replace(self._policy.capabilities, move_directory=False))
 
     def _check_source(self, view: View) -> None:
         verdict = source_verdict(self._job.store.memory.source, view.source, view.census)
@@ -148,18 +168,6 @@ class Reconcile:
                 f"the source is on another filesystem than at the last sync, and only {there}: nothing was changed. "
                 "If that is meant, run once with --accept-source"
             )
-
-    async def _read(self, wanted: Sequence[LocalEntry]) -> dict[bytes, Fingerprint]:
-        """The checksums that could be had: a file without one is planned as an upload, which reads it again and fails
-        if it still cannot be, and with it whatever depends on it."""
-        checksums: dict[bytes, Fingerprint] = {}
-
-        async def read(entry: LocalEntry) -> None:
-            with suppress(LocalError):
-                checksums[entry.key] = await self._job.tree.fingerprint(entry)
-
-        await each(wanted, read, at_once=self._job.workers)
-        return checksums
 
     async def _execute(self, decision: Decision) -> Outcome:
         plan, view = decision.plan, decision.view
@@ -260,6 +268,10 @@ class Reconcile:
             self._report.notices.append(text)
 
 
+def _pause_s(times: int) -> float:
+    return float(min(FIRST_PAUSE_S * 2**times, LONGEST_PAUSE_S))
+
+
 def detached_text(paths: Sequence[str]) -> str:
     """That these are followed no longer, in a sentence."""
     more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
@@ -281,6 +293,18 @@ def _forgettable(plan: Plan) -> frozenset[bytes]:
 def awaited(plan: Plan) -> list[tuple[BaselineEntry, RemoteEntry]]:
     """The uploads of an earlier time that are still to be seen complete."""
     return [_awaited(one) for one in plan.awaiting]
+
+
+def _without_unsure(plan: Plan, unsure: Mapping[bytes, float]) -> Plan:
+    """Without what would come to a place where something may be already; a directory there may be entered."""
+    if not unsure:
+        return plan
+
+    def is_risky(one: Operation) -> bool:
+        return isinstance(one, Move) or (isinstance(one, MakeDirectory) and not one.on_the_way)
+
+    kept = (one for one in plan.operations if not (is_risky(one) and key_of(one.path) in unsure))
+    return replace(plan, operations=tuple(kept))
 
 
 def _is_of_local_file(problem: Problem) -> bool:

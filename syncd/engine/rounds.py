@@ -47,6 +47,8 @@ RESTLESS = "it changes all the time: it is sent when it has held still"
 CONTESTED = "somebody else changes it on the destination again and again; it is tried again later"
 MOST_MOVED = 20_000
 """With more deletions than this collected, what is new is not compared with them."""
+UNSURE_AGAIN_S = 2.0
+"""So soon is looked again for what may be there without being listed."""
 SOON_S = 0.2
 REST_S_PER_PAGE = 1.0
 LONGEST_REST_S = 10.0
@@ -65,7 +67,7 @@ class Found:
 
 
 class Rounds:
-    def __init__(self, job: Job, desk: Desk, carrier: Carrier, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, job: Job, desk: Desk, carrier: Carrier, *, wall_ns: Callable[[], int]) -> None:
         self._job = job
         self._desk = desk
         self._carrier = carrier
@@ -276,6 +278,9 @@ class Rounds:
         counted = self._desk.lot.counted(_now()) if due is not None else 0
         decision = await reconcile.decide(view, licensed=licensed, done=counted)
         concerned = _concerned(decision.plan)
+        for key, wait_s in decision.later.items():
+            due_s = _now() + min(wait_s, UNSURE_AGAIN_S)
+            self._desk.queue.look_at(directories_of([key]), since_s=since_s, due_s=due_s)
         if any(fence.excludes(key) for key in concerned):
             return await self._look_again(view, since_s=since_s, whole=looked is None)
         spared = {*concerned, *(one.key for one in decision.plan.withheld), *_problematic(decision)}
@@ -357,7 +362,7 @@ class Rounds:
         drifting |= {key for one in plan.drifted if (key := key_of(one.path)) in touched}
         news = [one for one in plan.drifted if self._is_news(one, touched, whole=whole)]
         for drift in news:
-            self._job.telemetry.warning("drifted", path=drift.path, kind=drift.kind)
+            self._job.telemetry.drifted(drift)
         plan = replace(plan, drifted=tuple(news))
         replaced = [one for one in plan.operations if isinstance(one, Replace)]
         parked = {one.path: one for one in replaced if key_of(one.path) in drifting and self._contest.over(one.path)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from syncd.core.diff import Census, Difference, LocalChange, differences, local_changes, remote_changes
 from syncd.core.model import BaselineEntry, DeleteMode, Kind, LocalEntry, RemoteEntry, SourceIdentity, Status, Sync
-from syncd.core.paths import SEPARATOR, ancestors_of, is_below, key_of, name_of, parent_of, path_of
+from syncd.core.paths import SEPARATOR, ancestors_of, is_below, is_nowhere, key_of, parent_of, path_of
 from syncd.engine.fresh import Collector
 from syncd.engine.job import Job
 from syncd.engine.observe import View, each, look_again
@@ -32,10 +32,10 @@ class Part:
     deep: set[bytes] = field(default_factory=set)
 
     def is_open(self, excluded: Callable[[bytes], bool]) -> bool:
-        """Whether the remote has to be asked: something that is not excluded changed, or an upload of it is not known
-        to be complete."""
+        """Whether the remote has to be asked: something that is not excluded changed, or something of it is not
+        known to be there and complete."""
         interesting = [one.key for one in self.changes if one.base is not None or not _is_skipped(one.local)]
-        interesting += [row.key for row in self.rows if row.sync in (Sync.UPLOADED, Sync.CLAIMED)]
+        interesting += [row.key for row in self.rows if row.sync in (Sync.UPLOADED, Sync.CLAIMED) or row.id == ""]
         return any(not excluded(key) for key in interesting)
 
 
@@ -147,7 +147,8 @@ async def compare(
     rows = sorted(row for part in parts for row in part.rows)
     remote = sorted(shown, key=lambda entry: (entry.key, entry.id))
     found = list(differences(changes, remote_changes(remote, rows, Census())))
-    return View(source, census, await look_again(job, found), changes, listing)
+    found, unsure = await look_again(job, found)
+    return View(source, census, found, changes, listing, unsure)
 
 
 def _is_in(key: bytes, directories: Collection[bytes], deep: Collection[bytes]) -> bool:
@@ -181,7 +182,7 @@ def _unknown_directories(job: Job, parts: Sequence[Part], entries: Iterable[Remo
     seen: set[bytes] = set()
     for entry in entries:
         key = entry.key
-        if entry.kind != Kind.DIRECTORY or entry.status == Status.LEAVING or key in seen or name_of(key)[:1] == b"\xff":
+        if entry.kind != Kind.DIRECTORY or entry.status == Status.LEAVING or key in seen or is_nowhere(key):
             continue
         row, change = rows.get(key), changed.get(key)
         is_known = row is not None and row.kind == Kind.DIRECTORY and change is None

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from syncd.engine.slots import Slots
+
 T = TypeVar("T")
 
 MOST_KNOWN = 10_000
@@ -16,31 +18,34 @@ MOST_KNOWN = 10_000
 
 
 class Threshold:
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-        self._making = asyncio.Lock()
+    """Whoever waits at it does so without a slot: the one who went ahead may need it."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._known = {""}
+        self._ahead: asyncio.Event | None = None
+        """Of the one who may be making a directory; set when that is over."""
 
     async def enter(self, path: str, act: Callable[[], Awaitable[T]]) -> T:
         """What `act` returns, which brings something to `path`."""
         directory = path.rpartition("/")[0]
-        if directory not in self._known:
-            async with self._making:
-                if directory not in self._known:
-                    done = await act()
-                    self._learn(directory)
-                    return done
-        return await act()
-
-    async def open(self, directory: str, make: Callable[[], Awaitable[None]]) -> None:
-        """Have a directory made that many are about to come to, where coming there takes long."""
-        async with self._making:
-            if directory not in self._known:
-                await make()
+        while directory not in self._known:
+            if self._ahead is not None:
+                await self._slots.wait(self._ahead.wait())
+                continue
+            ahead = self._ahead = asyncio.Event()
+            try:
+                done = await act()
                 self._learn(directory)
+                return done
+            finally:
+                ahead.set()
+                self._ahead = None
+        return await act()
 
     def _learn(self, directory: str) -> None:
         if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
+            self._known = {""}
         while directory:
             self._known.add(directory)
             directory = directory.rpartition("/")[0]

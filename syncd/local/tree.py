@@ -17,11 +17,11 @@ from pathlib import Path
 
 from syncd.core.filters import Filter, ignore_lines
 from syncd.core.model import Fingerprint, Kind, LocalEntry, SourceIdentity
-from syncd.core.paths import is_below, key_of
+from syncd.core.paths import SEPARATOR, is_below, key_of
 from syncd.errors import ConfigurationError, SourceMissing
 from syncd.local.content import FileContent, Place, read_file
 from syncd.local.reader import Reader
-from syncd.local.walk import Identity, Walk, identity_of, is_inside, source_missing
+from syncd.local.walk import TEMPORARY, Identity, Walk, identity_of, is_inside, source_missing
 
 IGNORE_FILE = ".syncdignore"
 
@@ -169,6 +169,8 @@ class Tree:
 
     def _is_hidden(self, path: str) -> bool:
         key = key_of(path)
+        if key.startswith(TEMPORARY) or SEPARATOR + TEMPORARY in key:
+            return True
         return any(key == hidden or key.startswith(hidden + b"\0") for hidden in self._hidden)
 
     def _pin(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from syncd.core.filters import Filter
 from syncd.core.model import Kind, LocalEntry
 from syncd.core.paths import SEPARATOR, parent_of, path_of
 from syncd.errors import SourceMissing, Unreadable
+
+TEMPORARY = b".syncd-part-"
+"""Begins the names of files that are on their way into the source: they are not there yet."""
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -143,6 +147,9 @@ class Walk:
         if key in self._hidden_in:
             names = [name for name in names if name not in self._hidden_in[key]]
         names.sort()
+        first = bisect_left(names, TEMPORARY)
+        while first < len(names) and names[first].startswith(TEMPORARY):
+            del names[first]
         if names:
             with suppress(FileNotFoundError):
                 os.lstat(base + names[0])

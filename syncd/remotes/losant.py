@@ -18,7 +18,7 @@ from dataclasses import replace
 from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import key_of, path_of
-from syncd.errors import AlreadyExists, NotFound, RenamedByRemote
+from syncd.errors import AlreadyExists, NotFound, NotMade, Rejected, RenamedByRemote
 from syncd.ports import Content, Receiver, Sink
 from syncd.remotes.account import Account
 from syncd.remotes.downloads import Downloader
@@ -88,6 +88,7 @@ class Losant:
             max_name_chars=MAX_CHARS,
             max_directory_chars=_directory_chars(self._place),
             max_size_bytes=MAX_FORM_BYTES,
+            listing_lag_s=account.patience.lookup_s,
         )
 
     def beside(self, directory: str) -> Losant:
@@ -166,6 +167,8 @@ class Losant:
                 if found.type != wanted["type"]:
                     raise AlreadyExists(f"there is a {found.type} of that name") from failure
                 return found
+            except Rejected as refusal:
+                raise NotMade(str(refusal)) from refusal
             self._refuse_renamed(ticket.record, target)
             return ticket
 
@@ -199,6 +202,8 @@ class Losant:
                 if await self._api.record(record.id) is None:
                     raise NotFound("it went away while it was moved") from failure
                 await self._transport.pause(attempts, failure)
+            except Rejected as refusal:
+                raise NotMade(str(refusal)) from refusal
 
     async def _effect_of_move(self, record: RemoteEntry, target: Target) -> Record | None:
         """The record that a move made whose answer was lost; None while it shows no effect."""

@@ -11,11 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from syncd.core.model import Kind, RemoteEntry, Status
-from syncd.core.paths import SEPARATOR, join, name_of
+from syncd.core.paths import NO_NAME, SEPARATOR, join, name_of
 from syncd.errors import Rejected
-
-BAD_NAME = b"\xff"
-"""Begins the name under which a record is shown that no local path can stand for; no local UTF-8 name has it."""
 
 COMPLETED, PENDING, LEAVING = Status.COMPLETED, Status.PENDING, Status.LEAVING
 DIRECTORY, FILE = Kind.DIRECTORY, Kind.FILE
@@ -114,7 +111,7 @@ class Place:
     def is_good(self, record: Record) -> bool:
         """Whether a local path can stand for the record."""
         entry = self.entry(record)
-        return entry is not None and not name_of(entry.key).startswith(BAD_NAME)
+        return entry is not None and not name_of(entry.key).startswith(NO_NAME)
 
     def entry(self, record: Record) -> RemoteEntry | None:
         return next(iter(self.entries((record,))), None)
@@ -128,7 +125,7 @@ class Place:
             if place is None:
                 continue
             if place.bad or name in _NO_NAMES or "/" in name or "\0" in name:
-                key = join(place.key, BAD_NAME + record.id.encode())
+                key = join(place.key, NO_NAME + record.id.encode())
             else:
                 key = place.prefix + name.encode()
             status, kind, checksum = STATUSES.get(record.status or "", PENDING), FILE, None

@@ -6,7 +6,7 @@ else is answered. It keeps catalogs and store in step and knows nothing of HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -202,6 +202,12 @@ class Library:
             each.status = "deleting"
             self._changed(each)
             self._start_job(each)
+
+    def alter(self, record: Record, values: Mapping[str, object]) -> None:
+        """Tell other things of a record than are true, by the names of its attributes."""
+        for name, value in values.items():
+            setattr(record, name, value)
+        self._changed(record)
 
     def remove(self, record: Record) -> None:
         """Take a record and its content away at once."""

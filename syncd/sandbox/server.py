@@ -169,6 +169,10 @@ class Sandbox:
         self._library.uploaded(record, self._contents.keep_small(content))
         return record
 
+    def alter(self, record: Record, **values: object) -> None:
+        """Tell other things of a record than are true, by the names of its attributes."""
+        self._library.alter(record, values)
+
     def remove(self, record: Record) -> None:
         """Take a record away at once, as if another client had deleted it."""
         self._library.remove(record)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from syncd.core.model import BaselineEntry, Event
 from syncd.core.paths import SEPARATOR, key_of, path_of
 from syncd.store.faults import reported
-from syncd.store.rows import SELECT_ONE, entries
+from syncd.store.rows import SELECT, SELECT_ONE, entries
 
 KEPT = 10_000
 """Events of one job: a few MiB at most."""
@@ -66,6 +66,12 @@ class Past:
             return next(entries(connection.execute(SELECT_ONE, (key_of(path),))), None)
 
     @contextmanager
+    def rows(self) -> Iterator[Iterator[BaselineEntry]]:
+        """All that the job knows, sorted by key; may be used in any one thread at a time."""
+        with self._connected() as connection:
+            yield iter(()) if connection is None else entries(connection.execute(SELECT))
+
+    @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection | None]:
         """None where there is no database. One that nobody has open is read as it lies there, which leaves no files
         beside it."""
@@ -74,7 +80,7 @@ class Past:
             return
         closed = not self._path.with_name(self._path.name + "-wal").exists()
         uri = f"file:{quote(bytes(self._path.absolute()))}?mode=ro{'&immutable=1' if closed else ''}"
-        with reported(self._path), closing(sqlite3.connect(uri, uri=True)) as connection:
+        with reported(self._path), closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as connection:
             yield connection
 
 

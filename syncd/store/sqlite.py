@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import os
 import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -181,6 +182,10 @@ class Database:
 
         await self._in_thread(remember)
         self.memory.source = identity
+
+    def beat(self) -> None:
+        with suppress(OSError):
+            os.utime(self._path)
 
     def note(self, event: Event) -> None:
         self._events.append(history.row_of(event))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from syncd.core.model import Event, Move, Operation, Problem
+from syncd.core.model import Drift, Event, Move, Problem, Step
 from syncd.ports import Store, Telemetry
 
 
@@ -26,11 +26,17 @@ class Chronicled:
         self.noticed = inner.noticed
         self.finished = inner.finished
 
-    def done(self, operation: Operation) -> None:
+    def done(self, operation: Step) -> None:
         source = operation.source if isinstance(operation, Move) else None
         size, reason = operation.size, operation.reason
         self._store.note(Event(self._clock(), operation.name, operation.path, source, size, reason, failed=False))
         self._inner.done(operation)
+
+    def drifted(self, drift: Drift) -> None:
+        self._store.note(
+            Event(self._clock(), "drift", drift.path, None, 0, f"{drift.kind} by somebody else", failed=False)
+        )
+        self._inner.drifted(drift)
 
     def failed(self, problem: Problem) -> None:
         path, action, error = problem

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from syncd.core.model import JobReport, Operation, Problem
+from syncd.core.model import Drift, JobReport, Problem, Step
 from syncd.telemetry.log import DEBUG, ERROR, INFO, WARNING, Log
 from syncd.telemetry.report import job_data, summary_lines
 from syncd.telemetry.streams import say
@@ -86,7 +86,7 @@ class Console:
         self._row = row
         self._told: set[Problem] = set()
 
-    def planned(self, operations: Sequence[Operation]) -> None:
+    def planned(self, operations: Sequence[Step]) -> None:
         if self._row is not None:
             self._row.planned(operations)
 
@@ -94,7 +94,7 @@ class Console:
         if self._row is not None:
             self._row.sent(size_bytes)
 
-    def done(self, operation: Operation) -> None:
+    def done(self, operation: Step) -> None:
         if self._row is not None:
             self._row.done()
         if self._log.level <= DEBUG:
@@ -105,6 +105,9 @@ class Console:
             self._row.failed()
         self._told.add(problem)
         self._event(ERROR, f"{problem.action} failed", path=problem.path, error=problem.error)
+
+    def drifted(self, drift: Drift) -> None:
+        self._event(WARNING, "drifted", path=drift.path, kind=drift.kind)
 
     def notice(self, event: str, **fields: object) -> None:
         self._event(INFO, event, **fields)

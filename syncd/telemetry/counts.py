@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from syncd.core.model import JobReport, Operation, Problem
+from syncd.core.model import Drift, JobReport, Problem, Step
 from syncd.ports import Telemetry
 
 WATCH_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -70,7 +70,7 @@ class Counted:
         self._inner = inner
         self._counts = counts
 
-    def planned(self, operations: Sequence[Operation]) -> None:
+    def planned(self, operations: Sequence[Step]) -> None:
         self._inner.planned(operations)
 
     def sent(self, size_bytes: int) -> None:
@@ -79,13 +79,17 @@ class Counted:
             self._counts.sent_bytes += size_bytes
         self._inner.sent(size_bytes)
 
-    def done(self, operation: Operation) -> None:
+    def done(self, operation: Step) -> None:
         self._counts.actions[operation.name, "done"] += 1
         self._inner.done(operation)
 
     def failed(self, problem: Problem) -> None:
         self._counts.actions[problem.action, "failed"] += 1
         self._inner.failed(problem)
+
+    def drifted(self, drift: Drift) -> None:
+        self._counts.drifted += 1
+        self._inner.drifted(drift)
 
     def notice(self, event: str, **fields: object) -> None:
         self._inner.notice(event, **fields)
@@ -97,5 +101,4 @@ class Counted:
         self._counts.noticed(age_s, announced=announced)
 
     def finished(self, report: JobReport) -> None:
-        self._counts.drifted += len(report.drifted)
         self._inner.finished(report)

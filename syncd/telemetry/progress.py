@@ -15,9 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from syncd.core.model import Create, Operation, Replace
+from syncd.core.model import Step
 from syncd.telemetry.streams import Unfailing
 from syncd.telemetry.text import printable, size_text
+
+TRANSFERS = frozenset({"create", "replace"})
 
 _INTERVAL_S = 0.1
 _WORK_PER_FILE = 32 * 1024
@@ -62,10 +64,10 @@ class Row:
         self._bytes = self._bytes_sent = 0
         self._began_s = self._drawn_s = 0.0
 
-    def planned(self, operations: Sequence[Operation]) -> None:
+    def planned(self, operations: Sequence[Step]) -> None:
         self._began_s = self._began_s or time.monotonic()
         self._files += len(operations)
-        self._bytes += sum(operation.size for operation in operations if isinstance(operation, Create | Replace))
+        self._bytes += sum(operation.size for operation in operations if operation.name in TRANSFERS)
         self._draw()
 
     def sent(self, size_bytes: int) -> None:

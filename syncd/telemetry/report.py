@@ -38,19 +38,28 @@ class PlanView(Protocol):
 
 
 def exit_of(reports: Iterable[JobReport]) -> int:
-    """One exit code for several jobs: the first of the contract's order that any of them has, else 0."""
-    codes = {report.exit for report in reports}
-    return next((code for code in EXIT_ORDER if code in codes), 0)
+    """One exit code for several jobs."""
+    return first_of(report.exit for report in reports)
 
 
-def report_data(reports: Sequence[JobReport], *, exit_code: int) -> dict[str, object]:
-    """The object of `--once --json`."""
+def first_of(codes: Iterable[int]) -> int:
+    """The first of the contract's order that is among the exit codes, else 0."""
+    given = set(codes)
+    return next((code for code in EXIT_ORDER if code in given), 0)
+
+
+def report_data(reports: Sequence[JobReport], *, exit_code: int, downloads: bool = False) -> dict[str, object]:
+    """The object of `--once --json`; with `downloads` that of `pull --json`, which tells how many bytes came."""
     return {
         "version": VERSION,
         "ok": exit_code == 0,
         "exit": exit_code,
-        "jobs": [job_data(report) for report in reports],
+        "jobs": [{**job_data(report), **(_downloaded(report) if downloads else {})} for report in reports],
     }
+
+
+def _downloaded(report: JobReport) -> dict[str, object]:
+    return {"bytes_downloaded": report.bytes_downloaded}
 
 
 def plan_data(plans: Iterable[tuple[JobReport, PlanView]]) -> dict[str, object]:
@@ -83,14 +92,18 @@ def listing_data(entries: Iterable[RemoteEntry]) -> list[dict[str, object]]:
 
 
 def listing_lines(entries: Iterable[RemoteEntry]) -> Iterator[str]:
-    """Size, time of modification, checksum, path; directories end in a slash."""
+    """Size, time of modification, checksum, path; directories end in a slash. The last line is the total."""
+    files = total_bytes = 0
     for entry in _present(entries):
+        files += entry.kind is Kind.FILE
+        total_bytes += entry.size if entry.kind is Kind.FILE else 0
         name = printable(path_of(entry.key))
         if entry.kind is Kind.DIRECTORY:
             yield f"{'':>10}  {entry.modified:<24}  {'':<32}  {name}/"
         else:
             state = "" if entry.status is Status.COMPLETED else "  (pending)"
             yield f"{size_text(entry.size):>10}  {entry.modified:<24}  {entry.checksum or '-':<32}  {name}{state}"
+    yield f"{size_text(total_bytes):>10}  in {count_text(files, 'file')}"
 
 
 def plan_lines(report: JobReport, plan: PlanView, paint: Paint) -> Iterator[str]:
@@ -119,7 +132,8 @@ def summary_lines(report: JobReport) -> Iterator[str]:
     requests = count_text(report.requests, "request")
     if report.retries:
         requests += f", {count_text(report.retries, 'retry')}"
-    yield f"{name}: {counts}; {size_text(report.bytes_uploaded)} in {seconds_text(report.seconds)} ({requests})"
+    transferred = size_text(report.bytes_uploaded + report.bytes_downloaded)
+    yield f"{name}: {counts}; {transferred} in {seconds_text(report.seconds)} ({requests})"
     yield from remark_lines(report, held=report.held, extra=report.extra)
 
 

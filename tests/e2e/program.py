@@ -55,7 +55,7 @@ class Ended:
 
     def counts(self) -> dict[str, int]:
         """What the report counts, as far as it is not zero; without what depends on timing."""
-        left_out = ("requests", "retries", "seconds", "bytes_uploaded")
+        left_out = ("requests", "retries", "seconds", "bytes_uploaded", "bytes_downloaded")
         return {
             key: value
             for key, value in self.job.items()

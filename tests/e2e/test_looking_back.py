@@ -99,3 +99,15 @@ async def test_history_tells_what_was_done_and_what_failed(tmp_path: Path) -> No
 async def test_a_path_that_is_not_in_the_source_is_a_usage_error(tmp_path: Path, path: str) -> None:
     async with world(tmp_path) as here:
         assert (await here.command("why", "main", path))[0] == 2
+
+
+async def test_drift_that_is_kept_is_what_decides(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.configure('on_drift = "keep"')
+        here.write("a", "ours")
+        assert (await here.command("--once"))[0] == 0
+        record = next(one for one in here.sandbox.records("files") if one.name == "a")
+        here.sandbox.remove(record)
+        here.sandbox.plant("/dir/a", b"theirs")
+        assert (await here.command("--once"))[0] == 0
+        assert await why(here, "a") == ("drift", "was changed by somebody else on the destination; on_drift is keep")

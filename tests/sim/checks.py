@@ -31,6 +31,8 @@ class Checks:
         self.deleted_files = 0
         """By the run, without its own leftovers."""
         self.trashes = False
+        self._contents_deleted: set[tuple[bytes, str | None]] = set()
+        """By the run: at which path which content."""
         cloud.completed = self._completed
         cloud.made_on_the_way = self._made_on_the_way
         cloud.removed = self._removed
@@ -46,6 +48,7 @@ class Checks:
         self._filters = filters
         self._remote = remote
         self.deleted_files = 0
+        self._contents_deleted = set()
 
     def ended(self) -> None:
         """What the filters left out in a run is no longer followed."""
@@ -120,6 +123,7 @@ class Checks:
             complaint = self._complaint(record, going)
             if complaint is not None:
                 self._violated(f"{record.path!r} ({record.kind.name}) was deleted: {complaint}")
+        self._contents_deleted |= {(record.key, record.entry.checksum) for record in records}
 
     def _adopted(self, rows: list[BaselineEntry]) -> None:
         """What the baseline knows as the same on both sides is the job's."""
@@ -133,7 +137,7 @@ class Checks:
         twins = [one for one in self._cloud.at(record.key) if id(one) not in going]
         if record.changed > self._looked_at(record):
             return None  # the gap between the last look and the deletion, which cannot be closed
-        if self._is_frozen(record.path):
+        if self._is_frozen(record.path) and not self._is_left_at_no_file(record):
             return "nothing is known about it locally"
         if self._is_left_out(record):
             return "the filters leave it out"
@@ -144,6 +148,8 @@ class Checks:
             return None if ours or self._mode is DeleteMode.MIRROR else "a stranger's twin"
         if self._is_claimed(record) or self._is_taken_back(record):
             return None
+        if record.kind == Kind.FILE and (record.key, record.entry.checksum) in self._contents_deleted:
+            return None  # it went as a repeat of the one that went before it
         if record.made_by_us and record.status == Status.PENDING:
             return None
         if record.kind == Kind.FILE:
@@ -155,12 +161,16 @@ class Checks:
     def _looked_at(self, record: Record) -> int:
         """The step of the last listing that it was, or would have been, in."""
         listed = self._remote.listed
-        return max((step for path, step in listed if is_below(record.key, key_of(path))), default=0)
+        shown = (one for one in listed if is_below(record.key, key_of(one.directory)) and record.visible_s <= one.now_s)
+        return max((one.step for one in shown), default=0)
 
     def _is_claimed(self, record: Record) -> bool:
         """Whether it may be what an upload of the job's own has made, as far as the job can know."""
         row = self._store.baseline.get(record.key)
-        return row is not None and row.claim is not None and row.id == "" and record.status == Status.PENDING
+        if row is None or record.status != Status.PENDING:
+            return False
+        is_repeat = row.kind == Kind.FILE and row.id not in ("", record.id)
+        return is_repeat or (row.claim is not None and row.id == "")
 
     def _is_taken_back(self, record: Record) -> bool:
         """Whether the run made it and the remote gave it another name than was asked for."""
@@ -169,11 +179,17 @@ class Checks:
     def _wrong_mode(self, record: Record) -> str | None:
         if self._mode is DeleteMode.NEVER:
             return "nothing may be deleted"
-        if self._mode is DeleteMode.TRACKED and not record.owned and not self._makes_way(record):
+        if self._mode is DeleteMode.TRACKED and not (record.owned or self._is_known(record) or self._makes_way(record)):
             return "it is not the job's"
         if not self._takes_all and record.kind == Kind.FILE and not record.owned:
             return "it is somebody else's"
         return None
+
+    def _is_known(self, record: Record) -> bool:
+        """Whether it is as the job left it, whatever was done to it meanwhile."""
+        row = self._store.baseline.get(record.key)
+        known = (record.id, record.entry.checksum)
+        return row is not None and row.checksum is not None and known == (row.id, row.checksum)
 
     @property
     def _takes_all(self) -> bool:
@@ -196,6 +212,13 @@ class Checks:
 
     def _is_frozen(self, path: str) -> bool:
         return any(path_of(key) in self._tree.frozen for key in [key_of(path), *ancestors_of(key_of(path))])
+
+    def _is_left_at_no_file(self, record: Record) -> bool:
+        """Whether it is an unfinished upload where the source has a link or the like now."""
+        node = self._tree.nodes.get(record.path)
+        is_skipped = node is not None and node.kind in (Kind.SYMLINK, Kind.SPECIAL)
+        above = any(path_of(key) in self._tree.frozen for key in ancestors_of(record.key))
+        return record.status == Status.PENDING and is_skipped and not above
 
     def _is_left_out(self, record: Record) -> bool:
         return self._filters.excludes(record.path, directory=record.kind == Kind.DIRECTORY)
@@ -262,7 +285,9 @@ class Checks:
     def _superfluous(self) -> list[str]:
         found = []
         for record in self._cloud.records.values():
-            if not record.there or self._is_frozen(record.path) or self._is_left_out(record):
+            if not record.there or self._is_left_out(record):
+                continue
+            if self._is_frozen(record.path) and not self._is_left_at_no_file(record):
                 continue
             if is_trashed(record.key):
                 continue
@@ -277,7 +302,7 @@ class Checks:
         if record.status == Status.PENDING:
             row = self._store.baseline.get(record.key)
             moved = row is not None and row.checksum is not None and row.id != record.id
-            ours = record.made_by_us and not (record.renamed or record.detached or moved)
+            ours = record.made_by_us and record.owned and not (record.renamed or record.detached or moved)
             return ours and self._mode is not DeleteMode.NEVER
         if any(not one.owned for one in self._cloud.at(record.key)) and not self._takes_all:
             return False
@@ -313,6 +338,8 @@ class Checks:
 
     def _matters(self, row: BaselineEntry) -> bool:
         """Whether anything follows from a row that is not settled."""
+        if path_of(row.key) in self._left:
+            return False
         node = self._tree.nodes.get(path_of(row.key))
         cut_short = any(one.status == Status.PENDING and row.id != one.id for one in self._cloud.at(row.key))
         cut_short |= any(one.status == Status.PENDING and not one.owned for one in self._cloud.at(row.key))

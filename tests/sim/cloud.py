@@ -128,6 +128,11 @@ class Cloud:
             and (is_below(record.key, directory) if recursive else parent_of(record.key) == directory)
         ]
 
+    def listed(self, key: bytes) -> list[Record]:
+        """What a listing shows at a path and is not leaving it."""
+        self.settle()
+        return [record for record in self.at(key) if record.visible_s <= self.chaos.clock.now_s]
+
     def find(self, record_id: str) -> Record:
         self.settle()
         record = self.records.get(record_id)

@@ -26,10 +26,12 @@ class Clock:
     """The one time of a world: it goes on from one run to the next."""
 
     now_s: float = 1_000_000.0
+    ahead_s: float = 0.0
+    """By how much the clock on the wall, by which files are stamped, has been set forward."""
 
     @property
     def now_ns(self) -> int:
-        return int(self.now_s * 1e9)
+        return int((self.now_s + self.ahead_s) * 1e9)
 
 
 class _Jumping(selectors.SelectSelector):

@@ -10,12 +10,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import SEPARATOR, join, key_of, path_of
 from syncd.engine.slots import Slots
-from syncd.errors import NotFound, Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
+from syncd.errors import NotFound, NotMade, Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
 from syncd.ports import Content, Receiver, Sink
 from tests.sim.chaos import Chaos
 from tests.sim.cloud import Cloud, Record, is_trashed
@@ -32,7 +32,16 @@ CAPABILITIES = Capabilities(
     max_name_chars=100,
     max_directory_chars=1000,
     max_size_bytes=1000,
+    listing_lag_s=30.0,
 )
+
+
+class Listed(NamedTuple):
+    """A directory that was listed whole, and when that was begun."""
+
+    directory: str
+    step: int
+    now_s: float
 
 
 class MemoryRemote:
@@ -52,8 +61,7 @@ class MemoryRemote:
         """Operations that fail for ever, by what `calls` would call them."""
         self.at_call: dict[str, Callable[[], None]] = {}
         """What is to happen, once, when an operation is asked for."""
-        self.listed: list[tuple[str, int]] = []
-        """Which directories were listed whole, and at which step each of that was begun."""
+        self.listed: list[Listed] = []
         self.violations: list[str] = []
 
     @property
@@ -66,12 +74,12 @@ class MemoryRemote:
     ) -> None:
         del directories_known
         with self._operation(f"entries {directory}"):
-            begun = self._chaos.step
+            begun = Listed(directory, self._chaos.step, self._chaos.clock.now_s)
             found = await self._request("list", lambda: self._listing(directory, recursive=recursive))
             for start in range(0, len(found), PAGE):
                 await sink.add(found[start : start + PAGE])
                 await self._request("page", lambda: None)
-            self.listed.append((directory, begun))
+            self.listed.append(begun)
 
     def _key(self, path: str) -> bytes:
         return join(self._base[:-1], key_of(path)) if path else self._base[:-1]
@@ -97,7 +105,7 @@ class MemoryRemote:
 
     async def create(self, path: str, content: Content, *, begun_s_ago: float | None = None) -> RemoteEntry:
         with self._operation(f"create {path}", at=path):
-            there = [] if begun_s_ago is None else await self._looked_for(path)
+            there = [] if begun_s_ago is None else await self._looked_for(path, begun_s_ago)
             record = there[0] if there else await self._make(path, Kind.FILE)
             return await self._fill(record, path, content)
 
@@ -138,10 +146,14 @@ class MemoryRemote:
     async def aclose(self) -> None:
         """Nothing is held."""
 
-    async def _looked_for(self, path: str) -> list[Record]:
-        """What is at the path once it would be listed if it were there."""
-        await self._sleep(self._cloud.knobs.lag_s)
-        return await self._request("get", lambda: self._cloud.at(self._key(path)))
+    async def _looked_for(self, path: str, begun_s_ago: float) -> list[Record]:
+        """What is listed at the path as soon as something is, or once it would be if it were there."""
+        until_s = self._chaos.clock.now_s + CAPABILITIES.listing_lag_s - begun_s_ago
+        while True:
+            there = await self._request("find", lambda: self._cloud.listed(self._key(path)))
+            if there or self._chaos.clock.now_s >= until_s:
+                return there
+            await self._sleep(1.0)
 
     async def _make(self, path: str, kind: Kind) -> Record:
         missing = self._missing(path)
@@ -206,7 +218,7 @@ class MemoryRemote:
         if chaos.happens(chaos.rates.transient):
             raise Transient(f"{what} was not answered")
         if what in ("post", "patch", "move", "delete") and chaos.happens(chaos.rates.rejected):
-            raise Rejected(f"{what} is refused")
+            raise (NotMade if what in ("post", "move") else Rejected)(f"{what} is refused")
         if chaos.happens(chaos.rates.fatal):
             raise chaos.random.choice([Unauthorized("401"), RemoteDead("nothing succeeded")])
 

@@ -58,6 +58,7 @@ def _knobs(chance: random.Random) -> Knobs:
         completion_s=chance.choice((0.0, 0.05, 0.5)),
         linger_s=chance.choice((0.0, 0.5, 5.0)),
         child_move_s=chance.choice((0.0, 0.02, 0.5)),
+        lag_s=chance.choice((0.0, 0.0, 0.5, 5.0, 29.0)),
         refuses_twins=chance.random() < 0.5,
         patch_keeps=chance.random() < 0.5,
     )
@@ -89,6 +90,7 @@ class _Teller:
             self.world.chaos.at.clear()
             self.world.wait(self._random.choice((0.0, 0.3, 60.0)))
             if self._random.random() < 0.05:
+                self.world.wait(self.world.cloud.knobs.lag_s)  # nobody could know of what is not listed then
                 self.world.lose_state()
         self._end()
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncd.core.model import BaselineEntry, Event, Kind, RemoteEntry, SourceIdentity
 from tests.sim.chaos import Chaos
+from tests.sim.loop import Clock
 
 
 @dataclass(slots=True)
 class MemoryOfJob:
     source: SourceIdentity | None = None
     rebuilt: bool = False
-    idle_s: float = 0.0
+    clock: Clock = field(default_factory=Clock)
+    written_s: float = -math.inf
+
+    @property
+    def idle_s(self) -> float:
+        return self.clock.now_s - self.written_s
 
 
 class MemorySpool:
@@ -46,7 +53,8 @@ class MemoryStore:
         self._chaos = chaos
         self._queue = asyncio.Lock()
         self.baseline: dict[bytes, BaselineEntry] = {}
-        self.memory = MemoryOfJob()
+        self.memory = MemoryOfJob(clock=chaos.clock)
+        self._written_s = -math.inf
         self.spools: list[MemorySpool] = []
         self.committed: Callable[[list[BaselineEntry]], None] = lambda _: None
         """Told of the rows of every commit."""
@@ -55,11 +63,13 @@ class MemoryStore:
         """As a new process opens it."""
         self._queue = asyncio.Lock()
         self.spools.clear()
+        self.memory.written_s = self._written_s
 
     def lose(self) -> None:
         """The database was damaged: set aside and begun anew."""
         self.baseline.clear()
-        self.memory = MemoryOfJob(rebuilt=True)
+        self.memory = MemoryOfJob(rebuilt=True, clock=self._chaos.clock)
+        self._written_s = -math.inf
 
     @contextmanager
     def rows(self) -> Iterator[Iterator[BaselineEntry]]:
@@ -89,12 +99,17 @@ class MemoryStore:
                 self.baseline.pop(key, None)
             for row in rows:
                 self.baseline[row.key] = row
+            self._written_s = self._chaos.clock.now_s
             self.committed(rows)
             self._chaos.point("committed")
 
     async def remember_source(self, identity: SourceIdentity) -> None:
         self._chaos.point("remember")
         self.memory.source = identity
+
+    def beat(self) -> None:
+        if not self._chaos.dead:
+            self._written_s = self._chaos.clock.now_s
 
     def note(self, event: Event) -> None:
         """History is for people: nothing is decided on it."""

@@ -145,9 +145,14 @@ class World:
     _cancel: Callable[[], bool]
 
     def _process(self) -> tuple[MemoryRemote, Recorder, Reconcile]:
+        remote, telemetry, job = self.open_job(Stop())
+        return remote, telemetry, Reconcile(job)
+
+    def open_job(self, stop: Stop) -> tuple[MemoryRemote, Recorder, Job]:
+        """As a new process opens it."""
         settings = self.settings
         self.chaos.begin()
-        self.stop = Stop()
+        self.stop = stop
         slots = Slots(settings.workers)
         remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=settings.workers)
         remote.broken, remote.at_call = self.broken, self._at_call
@@ -177,13 +182,13 @@ class World:
             policy,
             settings.workers,
             slots,
-            self.stop,
+            stop,
             settings.trust_stat,
             settings.accept_source,
             lambda: self.clock.now_s,
             trash=trash,
         )
-        return remote, telemetry, Reconcile(job)
+        return remote, telemetry, job
 
     def _trash(self, destination: MemoryRemote, slots: Slots) -> Trash:
         remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=self.settings.workers, base=TRASH)
@@ -192,7 +197,7 @@ class World:
             remote,
             destination,
             keep_s=self.settings.trash_keep_s or 0.0,
-            sleep=slots.sleep,
+            slots=slots,
             wall_s=lambda: self.clock.now_s,
             token=lambda: f"{self.chaos.random.getrandbits(32):08x}",
         )

@@ -282,6 +282,33 @@ def test_an_unsyncable_path_in_a_directory_keeps_what_the_remote_has_there() -> 
     assert views.strange("d/l", Kind.SYMLINK).operations() == []
 
 
+def test_a_directory_that_lacks_a_record_is_made_though_a_file_in_it_is_replaced() -> None:
+    views = Views().directory("d").row("d", None, kind=Kind.DIRECTORY).known("d/a", "1").file("d/a", "22", time=99)
+    assert views.operations() == ["mkdir d", "replace d/a"]
+
+
+def test_of_a_link_only_what_an_upload_left_unfinished_is_removed() -> None:
+    for kind in (Kind.SYMLINK, Kind.SPECIAL, Kind.UNREADABLE):
+        views = Views().strange("half", kind).record("half", status=Status.PENDING)
+        views.row("half", None, sync=Sync.CLAIMED, claim="", id_="")
+        plan = views.plan()
+        removed = kind != Kind.UNREADABLE
+        assert said(plan) == (["delete half (leftover)"] if removed else [])
+        assert plan.forgotten == ((b"half",) if removed else ())
+        views.delete = DeleteMode.NEVER
+        assert views.operations() == []
+    views = Views().strange("whole", Kind.SYMLINK).record("whole").row("whole")
+    assert views.operations() == []
+
+
+def test_a_record_that_no_path_can_stand_for_is_never_deleted() -> None:
+    views = Views(delete=DeleteMode.MIRROR)
+    views.known_directory("d", local=False).record("d/\udcff0123").record("e")
+    plan = views.plan()
+    assert said(plan) == ["delete e"]
+    assert plan.extra == 1
+
+
 def test_uploads_go_by_size_or_by_age_as_the_job_wants() -> None:
     views = (
         Views()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncd.core.model import BaselineEntry, DeleteMode, JobState, Kind, LocalEntry, PathStatus, Sync
+from syncd.core.model import BaselineEntry, DeleteMode, JobState, Kind, LocalEntry, OnDrift, PathStatus, Sync
 from syncd.core.why import By, Known, verdict
 
 LOCAL = LocalEntry(b"a", Kind.FILE, 3, 10, 11, 12)
@@ -18,9 +18,10 @@ def told(
     local: LocalEntry | None = LOCAL,
     base: BaselineEntry | None = BASE,
     live: PathStatus | None = None,
+    drift: str | None = None,
     delete: DeleteMode = DeleteMode.TRACKED,
 ) -> tuple[By, str]:
-    by, text = verdict(Known(rule, local, base, live, delete))
+    by, text = verdict(Known(rule, local, base, live, drift, delete, OnDrift.KEEP))
     return by, text
 
 
@@ -106,3 +107,9 @@ def test_what_the_state_says(local: LocalEntry | None, base: BaselineEntry | Non
 
 def test_what_is_gone_and_never_deleted() -> None:
     assert "kept on the destination" in told(local=None, delete=DeleteMode.NEVER)[1]
+
+
+def test_drift_about_which_nothing_was_done() -> None:
+    drift = "changed by somebody else"
+    assert told(drift=drift) == (By.DRIFT, "was changed by somebody else on the destination; on_drift is keep")
+    assert told(drift=drift, live=PathStatus(JobState.WATCHING, busy=True))[0] is By.TRANSFER

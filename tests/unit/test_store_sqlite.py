@@ -46,7 +46,7 @@ async def test_what_is_written_is_read_in_key_order(path: Path) -> None:
         assert await rows_of(store) == sorted(rows)
 
 
-async def test_it_is_known_for_how_long_nothing_was_written(path: Path) -> None:
+async def test_it_is_known_for_how_long_nothing_was_under_way(path: Path) -> None:
     async with opened(path) as store:
         assert store.memory.idle_s == math.inf
         await store.write([row("a")])
@@ -54,6 +54,10 @@ async def test_it_is_known_for_how_long_nothing_was_written(path: Path) -> None:
     async with opened(path) as store:
         assert store.memory.idle_s > 1e9
         await store.write([row("b")])
+    async with opened(path) as store:
+        assert store.memory.idle_s < 1e9
+        os.utime(path, (0, 0))
+        store.beat()
     async with opened(path) as store:
         assert store.memory.idle_s < 1e9
 

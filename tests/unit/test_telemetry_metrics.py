@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from syncd.core.model import Create, Drift, JobReport, Kind, LocalEntry, Problem
+from syncd.core.model import Create, Drift, Kind, LocalEntry, Problem
 from syncd.telemetry.console import Console
 from syncd.telemetry.counts import WATCH_BUCKETS_S, Counted, Counts
 from syncd.telemetry.log import DEBUG, Log
@@ -89,9 +89,11 @@ class TestCounting:
         telemetry.failed(problem)
         telemetry.notice("said")
         telemetry.warning("warned", files=2)
-        telemetry.finished(JobReport("assets", drifted=[Drift("a", "changed"), Drift("c", "deleted")]))
+        telemetry.drifted(Drift("a", "changed"))
+        telemetry.drifted(Drift("c", "deleted"))
         told = ["create path=a", "create path=a", "delete failed path=b", "said", "warned files=2"]
-        assert [text in line for text, line in zip(told, lines, strict=True)] == [True] * 5
+        told += ["drifted path=a kind=changed", "drifted path=c kind=deleted"]
+        assert [text in line for text, line in zip(told, lines, strict=True)] == [True] * 7
         found = samples(counts)
         job = {"syncd_job": "assets"}
         assert of(found, "actions_total", {**job, "action": "create", "outcome": "done"}) == 2

@@ -1,0 +1,44 @@
+"""Bring the destinations' files into the sources, once. Called by `cli`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from syncd.app.opening import Remotes
+from syncd.app.running import Voices, run_each
+from syncd.core.fetch import Wishes
+from syncd.core.model import JobReport
+from syncd.engine.fetch import Pull
+from syncd.engine.job import Job
+from syncd.errors import ConfigurationError
+from syncd.local.writer import Writer
+from syncd.settings import JobSpec
+
+
+def pull(
+    specs: Sequence[JobSpec], *, state_dir: Path, telemetry: Voices, overwrite: bool, mirror: bool
+) -> list[JobReport]:
+    """`overwrite`: also files that were changed here; `mirror`: what the destination lacks is removed here, as far as
+    the delete guard lets it. Signals and what a job raises are as with `once.synchronize`."""
+
+    async def fetch(spec: JobSpec, job: Job, report: JobReport) -> None:
+        if not job.remote.capabilities.download:
+            raise ConfigurationError(f"a {spec.remote.kind} remote has no way to download: there is nothing to pull")
+        wishes = Wishes(
+            overwrite=overwrite,
+            mirror=mirror,
+            max_delete=spec.max_delete,
+            empty_directories=spec.empty_directories,
+            filter=job.policy.filter,
+        )
+        with closing(Writer(spec.source)) as writer:
+            await Pull(job, writer, wishes, report).run()
+
+    async def run() -> list[JobReport]:
+        async with Remotes(state_dir) as remotes:
+            return await run_each(specs, remotes, telemetry, fetch)
+
+    return asyncio.run(run())
