@@ -402,9 +402,9 @@ def test_6_two_at_once_on_the_embedded_sandbox(program: Program, tmp_path: Path)
 
 
 def test_what_cannot_be_done_here_is_said(program: Program, tmp_path: Path) -> None:
-    run = program.run("--once", tmp_path, "privasfer:///x")
+    run = program.run("--once", tmp_path, "privasfer://x")
     assert run.code == 2
-    assert "privasfer" in run.err
+    assert "privasfer:///dir" in run.err
     assert program.run("--once", "--config", "nowhere.toml").code == 2
     assert "nowhere.toml" in program.run("config", env={"SYNCD_CONFIG": "nowhere.toml"}).err
     assert program.run("plan", "one").code == 2

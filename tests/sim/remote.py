@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -103,7 +103,10 @@ class MemoryRemote:
         record = self._cloud.records.get(record_id)
         return self._shown(record.entry) if record is not None else None
 
-    async def create(self, path: str, content: Content, *, begun_s_ago: float | None = None) -> RemoteEntry:
+    async def create(
+        self, path: str, content: Content, *, begun_s_ago: float | None = None, beside: Collection[str] = ()
+    ) -> RemoteEntry:
+        del beside
         with self._operation(f"create {path}", at=path):
             there = [] if begun_s_ago is None else await self._looked_for(path, begun_s_ago)
             record = there[0] if there else await self._make(path, Kind.FILE)
