@@ -103,7 +103,9 @@ class FlatChecks(Checks):
         if is_wanted:
             is_kept = self.strangers or any(one.made_by_us and one.data in versions for one in left)
             return None if is_kept else "it was the only one of a file that is there"
-        if not (record.made_by_us or record.owned) and self._mode is not DeleteMode.MIRROR:
+        row = self._store.baseline.get(record.key)
+        is_replaced = row is not None and row.claim == record.id
+        if not (record.made_by_us or record.owned or is_replaced) and self._mode is not DeleteMode.MIRROR:
             return "it is a stranger's"
         if self._is_frozen(record.path):
             return "nothing is known about it locally"
