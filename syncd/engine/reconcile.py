@@ -245,7 +245,7 @@ class Reconcile:
         report.held = plan.held
         report.extra = plan.extra
         hopeless = sum(_is_of_local_file(problem) for problem in plan.problems)
-        differing = done_before + _files_arriving(plan) + hopeless + plan.kept
+        differing = done_before + files_arriving(plan) + hopeless + plan.kept
         report.unchanged = max(decision.view.census.local - differing, 0)
         if plan.held_because is not None:
             self._notice(f"deletions are held: {plan.held_because}")
@@ -282,7 +282,8 @@ def detached_text(paths: Sequence[str]) -> str:
     return f"the filters leave out now, and the destination keeps as it is ({len(paths)}): {named}"
 
 
-def _files_arriving(plan: Plan) -> int:
+def files_arriving(plan: Plan) -> int:
+    """How many local files are at their place on the destination only after the plan."""
     moved = sum(one.files for one in plan.operations if isinstance(one, Move))
     return moved + sum(isinstance(one, Create | Replace) for one in plan.operations)
 

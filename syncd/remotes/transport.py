@@ -219,7 +219,9 @@ class Retrying:
         try:
             value = request.decode(answer)
         except ValueError as error:
-            message = f"{request.url.host} answered {answer.status} with what is no {request.operation}: {error}"
+            message = (
+                f"{request.url.host} answered {answer.status} a {request.operation} with what it cannot be: {error}"
+            )
             raise Failed(message, uncertain=True) from error
         shared.pulse.succeeded()
         return value

@@ -19,10 +19,11 @@ from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.reconcile import Reconcile
 from syncd.engine.slots import Slots
+from syncd.engine.trash import Trash
 from syncd.errors import SyncdError
 from tests.sim.chaos import Chaos, SimulatedCrash
 from tests.sim.checks import Checks, Violation
-from tests.sim.cloud import Cloud, Knobs
+from tests.sim.cloud import TRASH, Cloud, Knobs
 from tests.sim.loop import Clock, VirtualLoop
 from tests.sim.remote import MemoryRemote
 from tests.sim.store import MemoryStore
@@ -40,6 +41,8 @@ class Settings:
     trust_stat: bool = True
     accept_source: bool = False
     on_drift: OnDrift = OnDrift.OVERWRITE
+    trash_keep_s: float | None = None
+    """None: there is no trash."""
     order: Order = Order.SMALL_FIRST
 
 
@@ -172,6 +175,8 @@ class World:
             on_drift=settings.on_drift,
             order=settings.order,
         )
+        trash = self._trash(remote, slots) if settings.trash_keep_s is not None else None
+        self.checks.trashes = trash is not None
         job = Job(
             "job",
             self.tree,
@@ -185,8 +190,21 @@ class World:
             settings.trust_stat,
             settings.accept_source,
             lambda: self.clock.now_s,
+            trash=trash,
         )
         return remote, telemetry, job
+
+    def _trash(self, destination: MemoryRemote, slots: Slots) -> Trash:
+        remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=self.settings.workers, base=TRASH)
+        remote.calls, remote.violations = destination.calls, destination.violations
+        return Trash(
+            remote,
+            destination,
+            keep_s=self.settings.trash_keep_s or 0.0,
+            slots=slots,
+            wall_s=lambda: self.clock.now_s,
+            token=lambda: f"{self.chaos.random.getrandbits(32):08x}",
+        )
 
     def _check(self, run: Run) -> None:
         ended = not run.crashed
