@@ -93,7 +93,7 @@ def trash_of(spec: JobSpec, remote: Losant | Privasfer, slots: Slots) -> Trash |
     """The job's trash; `remote` is its destination, which can move files: the settings see to that."""
     if not spec.trash or not isinstance(remote, Losant):
         return None
-    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, sleep=slots.sleep)
+    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, slots=slots)
 
 
 class Remotes:
