@@ -1,4 +1,4 @@
-"""The `syncd` script and `python -m syncd`: the command line, begun so that Ctrl-C while it loads shows no traceback."""
+"""The `syncd` script and `python -m syncd`: the command line, begun so that Ctrl-C while it loads is no traceback."""
 
 from __future__ import annotations
 
