@@ -144,8 +144,25 @@ class TestTheEnvironment:
     def test_json_that_is_none_names_the_variable_and_not_its_value(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNCD_REMOTES", '{"prod": {"token": "hush"')
         (line,) = complaints(Options())
-        assert line.startswith("$SYNCD_REMOTES: must be a JSON object")
+        assert line.startswith("remotes ($SYNCD_REMOTES): must be a table of settings (as a variable: a JSON object")
         assert "hush" not in line
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("JOBS__ASSETS__EXCLUDE", "*.tmp", "jobs.assets.exclude = '*.tmp' ($SYNCD_JOBS__ASSETS__EXCLUDE): must be"),
+            ("JOBS__ASSETS__INCLUDE", "[a", "jobs.assets.include = '[a' ($SYNCD_JOBS__ASSETS__INCLUDE): must be"),
+            ("JOBS__JOBS", "x", "jobs.jobs ($SYNCD_JOBS__JOBS): must be a table"),
+            ("JOBS__ASSETS__WORKERS__X", "1", "jobs.assets.workers = {'x': 1} ($SYNCD_JOBS__ASSETS__WORKERS__X): must"),
+        ],
+    )
+    def test_one_that_is_bad_is_named_and_never_hides_the_others(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+    ) -> None:
+        monkeypatch.setenv("SYNCD_JOBS__ASSETS__DELETE", "never")
+        monkeypatch.setenv(f"SYNCD_{name}", value)
+        (line,) = complaints(write(MINIMAL))
+        assert line.startswith(expected)
 
     def test_unknown_variables_are_errors_with_what_was_perhaps_meant(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNCD_TOKN", "hush")
