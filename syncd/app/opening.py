@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from syncd.app.places import Sources, state_path
+from syncd.app.places import Sources, remarks, state_path
 from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
@@ -51,7 +51,8 @@ async def open_job(
     slots = Slots(spec.workers)
     store = await open_store(state_path(spec, remotes.state_dir))
     stack.push_async_callback(store.aclose)
-    for notice in store.notices:
+    first = store.memory.source is None
+    for notice in (*store.notices, *remarks(spec, remotes.state_dir, first=first)):
         telemetry.warning(notice)
     remote = await remotes.at(
         spec.remote,
