@@ -7,6 +7,7 @@ and `--version` are quick. Results go to standard output, all else to standard e
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import NoReturn
 import click
 
 from syncd import __version__
-from syncd.cli import arguments, commands, control, exchange, past, restore
+from syncd.cli import arguments, commands, control, exchange, output, past, restore
 from syncd.errors import SyncdError
 from syncd.telemetry import streams
 
@@ -36,8 +37,9 @@ _KNOBS_HELP = (
 
 
 def main() -> NoReturn:
-    """The `syncd` script: runs the command line and exits with its code."""
+    """Runs the command line and exits with its code."""
     streams.secure()
+    _take_signals()
     gc.set_threshold(GARBAGE_EVERY)
     code = run(sys.argv[1:])
     streams.finish()
@@ -53,16 +55,34 @@ def run(words: Sequence[str]) -> int:
         result: object = command.main(rest, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         streams.say_error(f"{error.format_message()} (syncd --help tells how)")
-        return 2
-    except (KeyboardInterrupt, click.Abort):
+        return _reported(words, 2)
+    except (KeyboardInterrupt, SystemExit, click.Abort) as error:
         streams.say_error("interrupted")
-        return 130
+        return _reported(words, 143 if isinstance(error, SystemExit) else 130)
     except SyncdError as error:
         streams.say_error(str(error))
         return error.exit_code
     except Exception as error:
-        return _internal_error(error, shown=_verbosity(words) > 1)
+        return _reported(words, _internal_error(error, shown=_verbosity(words) > 1))
     return result if isinstance(result, int) else 0
+
+
+def _take_signals() -> None:
+    """Until a run or a daemon does: SIGINT and SIGTERM end the command with what is said and its exit code."""
+
+    def terminate(_number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, terminate)):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, handler)
+
+
+def _reported(words: Sequence[str], code: int) -> int:
+    """The exit code, once the report says it that was asked for and that no job could make."""
+    if {"--once", "--json"} <= set(words) and "--dry-run" not in words:
+        output.write_json(output.report([], code))
+    return code
 
 
 def _internal_error(error: Exception, *, shown: bool) -> int:
