@@ -25,6 +25,10 @@ GARBAGE_EVERY = 100_000
 
 _RUNS = frozenset({"--once", "--dry-run"})
 
+_EXAMPLES = arguments.examples(
+    "syncd --once ./site sandbox:/site", "syncd --once assets", "syncd            # every job, until stopped"
+)
+
 _EXIT_HELP = """\b
 Exit codes: 0 all is on the destination, 1 some files failed, 2 usage or
 configuration, 3 deletions held, 4 credentials refused, 5 remote unreachable,
@@ -147,7 +151,7 @@ ROOT = _Root(
     "configuration, or SOURCE on DESTINATION, until stopped; with --once until they are mirrored. A DESTINATION is "
     "REMOTE:/dir of the configuration, losant://APPLICATION_ID/dir, losant-private://APPLICATION_ID/dir, "
     "privasfer:///dir or, to try without an account, sandbox:/dir.",
-    epilog=_EXIT_HELP,
+    epilog=f"{_EXAMPLES}\n\n{_EXIT_HELP}",
     params=[
         arguments.flag("--once", "Mirror once, then exit: the JOBs named, or all."),
         arguments.flag("--dry-run", "Show what would be done, and do nothing (as plan)."),
@@ -185,6 +189,7 @@ COMMANDS = {
         callback=commands.list_destination,
         context_settings=arguments.CONTEXT,
         help="List a destination: size, modified, checksum, path.",
+        epilog=arguments.examples("syncd ls -R prod:/assets", "syncd ls prod:/assets --json | jq 'map(.size) | add'"),
         params=[
             arguments.flag("-R", "Everything below, not only the directory itself.", "--recursive"),
             arguments.JSON,
@@ -198,6 +203,7 @@ COMMANDS = {
         callback=commands.config,
         context_settings=arguments.CONTEXT,
         help="Print the effective configuration and where each value comes from, secrets masked.",
+        epilog=arguments.examples("syncd config", "syncd config --config /etc/syncd/syncd.toml --json | jq .settings"),
         params=[arguments.JSON, *arguments.JOB, *arguments.COMMON],
     ),
     **exchange.COMMANDS,
@@ -209,6 +215,7 @@ COMMANDS = {
         callback=commands.init,
         context_settings=arguments.CONTEXT,
         help="Write a commented starter configuration to PATH (./syncd.toml); never overwrites.",
+        epilog=arguments.examples("syncd init", "syncd init /etc/syncd/syncd.toml"),
         params=[click.Argument(["path"], type=arguments.FILE, default=Path("syncd.toml"))],
     ),
     "sandbox": click.Command(
@@ -216,6 +223,9 @@ COMMANDS = {
         callback=commands.sandbox,
         context_settings=arguments.CONTEXT,
         help="Serve local Losant- and Privasfer-compatible APIs for trying and testing.",
+        epilog=arguments.examples(
+            "syncd sandbox --data ./data", "syncd sandbox --knob latency=0.05 --knob 'fault=create:status=503:p=0.1'"
+        ),
         params=[
             click.Option(
                 ["--listen"],
