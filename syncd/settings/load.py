@@ -143,7 +143,7 @@ def _read_file(path: Path) -> Tree:
 class _Environment(EnvSettingsSource):
     """A value that should be JSON and is not stays the text it is: the schema refuses it by its name."""
 
-    def decode_complex_value(self, field_name: str, field: FieldInfo | None, value: Any) -> Any:
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
