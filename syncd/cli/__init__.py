@@ -16,11 +16,8 @@ import click
 
 from syncd import __version__
 from syncd.cli import arguments, commands, control, exchange, past, restore
-from syncd.errors import ConfigurationError, SyncdError
+from syncd.errors import SyncdError
 from syncd.telemetry import streams
-
-LATER = frozenset({"apply"})
-"""Commands that are promised and not built."""
 
 GARBAGE_EVERY = 100_000
 """Entries make no circles, and looking for circles among them every 700 took an eighth of a run over 100,000 files."""
@@ -98,8 +95,6 @@ def _command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     if not rest or "--" in leading or not _RUNS.isdisjoint(words):
         return ROOT, words
     word = rest[0]
-    if word in LATER:
-        raise ConfigurationError(f"syncd {word} is not available in this version")
     return (COMMANDS[word], leading + rest[1:]) if word in COMMANDS else (ROOT, words)
 
 
@@ -128,10 +123,10 @@ ROOT = _Root(
     "syncd",
     callback=commands.mirror,
     context_settings=arguments.CONTEXT,
-    help="Keep local directories mirrored onto Losant files and Losant private files: every job of the configuration, "
-    "or SOURCE on DESTINATION, until stopped; with --once until they are mirrored. A DESTINATION is REMOTE:/dir of the "
-    "configuration, losant://APPLICATION_ID/dir, losant-private://APPLICATION_ID/dir or, to try without an account, "
-    "sandbox:/dir.",
+    help="Keep local directories mirrored onto Losant files, Losant private files and Privasfer: every job of the "
+    "configuration, or SOURCE on DESTINATION, until stopped; with --once until they are mirrored. A DESTINATION is "
+    "REMOTE:/dir of the configuration, losant://APPLICATION_ID/dir, losant-private://APPLICATION_ID/dir, "
+    "privasfer:///dir or, to try without an account, sandbox:/dir.",
     epilog=_EXIT_HELP,
     params=[
         arguments.flag("--once", "Mirror once, then exit: the JOBs named, or all."),
@@ -153,7 +148,17 @@ COMMANDS = {
         callback=commands.plan,
         context_settings=arguments.CONTEXT,
         help="Show what --once would do, and why, and do nothing.",
-        params=[arguments.JSON, *arguments.JOB, *arguments.COMMON, arguments.NO_PROGRESS, arguments.words()],
+        epilog=arguments.examples("syncd plan assets", "syncd plan --out plan.json && syncd apply plan.json"),
+        params=[
+            click.Option(
+                ["--out"], type=arguments.FILE, metavar="FILE", help="Also keep the plan in FILE, for `syncd apply`."
+            ),
+            arguments.JSON,
+            *arguments.JOB,
+            *arguments.COMMON,
+            arguments.NO_PROGRESS,
+            arguments.words(),
+        ],
     ),
     "ls": click.Command(
         "ls",
@@ -190,7 +195,7 @@ COMMANDS = {
         "sandbox",
         callback=commands.sandbox,
         context_settings=arguments.CONTEXT,
-        help="Serve a local Losant-compatible API for trying and testing.",
+        help="Serve local Losant- and Privasfer-compatible APIs for trying and testing.",
         params=[
             click.Option(
                 ["--listen"],

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from syncd.cli import arguments, output
+from syncd.cli import arguments, exchange, output
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
@@ -92,6 +92,8 @@ def plan(**given: Any) -> int:
 
     with output.voice(loaded, given) as voice:
         plans = preview(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
+    if given.get("out"):
+        exchange.keep_plan(given, specs, plans)
     if given["json"]:
         written = output.write_json(plan_data(plans))
         for report, each in plans:

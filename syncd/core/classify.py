@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from syncd.core.claims import is_being_replaced, is_effect, is_replaced
 from syncd.core.diff import Difference, has_known_content, same_stat
 from syncd.core.model import (
     BaselineEntry,
@@ -34,6 +35,7 @@ from syncd.core.ownership import (
     may_be_sent,
     may_go,
     may_make_way,
+    standing,
     stays_away,
 )
 from syncd.core.paths import parent_of, path_of
@@ -101,6 +103,10 @@ class Findings:
     problems: list[Problem] = field(default_factory=list)
     skipped: list[Skip] = field(default_factory=list)
     extra: int = 0
+    by_size: int = 0
+    """Of the adopted: files whose content could not be compared."""
+    beside: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
+    """The ids of further records that are left at a path."""
 
 
 UNFINISHED = "an upload of this job that was never completed"
@@ -113,7 +119,9 @@ FAILED = {
 
 def classify(differences: Iterable[Difference], facts: Facts) -> Findings:
     findings = Findings()
-    for difference in differences:
+    unique = facts.policy.capabilities.unique_names
+    for found in differences:
+        difference = found if unique else standing(found)
         local = difference.local
         if local is None:
             _absent(difference, facts, findings)
@@ -177,6 +185,15 @@ def must_be_compared(difference: Difference) -> bool:
     )
 
 
+def may_be_adopted(difference: Difference, policy: Policy) -> bool:
+    """Whether the one remote file of a path that is not known is to be taken for the local one, by its size alone."""
+    _, local, remote, base, surplus = difference
+    if not policy.adopt_by_size or base is not None or surplus or local is None or remote is None:
+        return False
+    both_files = local.kind == remote.kind == Kind.FILE and remote.status == Status.COMPLETED
+    return both_files and remote.checksum is None and remote.size == local.size
+
+
 def refusal(local: LocalEntry, capabilities: Capabilities) -> str | None:
     """Why the remote cannot have this entry; None if it can."""
     path = path_of(local.key)
@@ -235,14 +252,18 @@ def _compared_file(
     """Both sides have the file, the remote's is complete."""
     base = difference.base
     checksum = known_checksum(difference, facts.checksums)
-    if checksum is not None and _has_content(remote, checksum, base):
+    by_size = may_be_adopted(difference, facts.policy)
+    if checksum is not None and (by_size or _has_content(remote, checksum, base, facts.policy.capabilities)):
         read = facts.checksums.get(local.key)
         row = _equal(read.entry if read is not None else local, checksum, remote)
-        if row != base:
+        if row != base and not _has_own_surplus(difference):
             findings.adopted.append(row)
+        findings.by_size += by_size
         return
-    if not is_drifted(remote, base) or may_be_sent(base):
-        findings.uploads[local.key] = Upload(local, remote, base, "the content changed")
+    cut_off = is_effect(remote, base) or is_being_replaced(remote, base)
+    if not is_drifted(remote, base) or may_be_sent(base) or cut_off:
+        reason = "an upload of it was not seen to its end" if cut_off else "the content changed"
+        findings.uploads[local.key] = Upload(local, remote, base, reason)
         return
     path = path_of(local.key)
     findings.drifted.append(Drift(path, "changed"))
@@ -256,10 +277,17 @@ def _compared_file(
     findings.uploads[local.key] = Upload(local, remote, base, reason, aside)
 
 
-def _has_content(remote: RemoteEntry, checksum: str, base: BaselineEntry | None) -> bool:
+def _has_content(remote: RemoteEntry, checksum: str, base: BaselineEntry | None, capabilities: Capabilities) -> bool:
     if remote.checksum is not None:
         return remote.checksum == checksum
-    return base is not None and base.claim is None and base.checksum == checksum and has_known_content(remote, base)
+    if base is None or (base.claim is not None and capabilities.replace_in_place):
+        return False
+    return base.checksum == checksum and has_known_content(remote, base)
+
+
+def _has_own_surplus(difference: Difference) -> bool:
+    """Whether the row's claim is still needed to tell this job's surplus records from others'."""
+    return any(is_effect(one, difference.base) or is_replaced(one, difference.base) for one in difference.surplus)
 
 
 def _equal(local: LocalEntry, checksum: str, remote: RemoteEntry) -> BaselineEntry:
@@ -270,6 +298,7 @@ def _equal(local: LocalEntry, checksum: str, remote: RemoteEntry) -> BaselineEnt
 def _directory(difference: Difference, local: LocalEntry, facts: Facts, findings: Findings) -> None:
     key, _, remote, base, _ = difference
     if not facts.policy.capabilities.directories:
+        _directory_in_paths(difference, local, facts, findings)
         return
     refused = refusal(local, facts.policy.capabilities)
     if refused is not None:
@@ -283,6 +312,18 @@ def _directory(difference: Difference, local: LocalEntry, facts: Facts, findings
     elif base is None or base.kind != Kind.DIRECTORY or base.id != remote.id:
         sync = Sync.SYNCED if is_own_directory(remote, base) else Sync.ADOPTED
         findings.adopted.append(BaselineEntry(key, Kind.DIRECTORY, 0, 0, 0, local.inode, None, remote.id, sync, None))
+
+
+def _directory_in_paths(difference: Difference, local: LocalEntry, facts: Facts, findings: Findings) -> None:
+    """A directory where the remote has none. It is remembered, because looks at a part of the source begin there; a
+    file of that name is in nobody's way and goes like any that is gone."""
+    key, _, remote, base, _ = difference
+    known = base if base is not None and base.kind == Kind.FILE else None
+    if remote is not None:
+        _absent(difference._replace(base=known), facts, findings)
+    if base is None or (remote is None and known is not None):
+        row = BaselineEntry(key, Kind.DIRECTORY, 0, 0, 0, local.inode, None, "", Sync.ADOPTED, None)
+        findings.adopted.append(row)
 
 
 def _file_in_the_way(remote: RemoteEntry, base: BaselineEntry | None, facts: Facts, findings: Findings) -> None:
@@ -357,6 +398,8 @@ def _surplus(difference: Difference, facts: Facts, findings: Findings) -> None:
             findings.leftovers.append((record, "a repeated record of the same path"))
         else:
             others.append(record)
+    if others:
+        findings.beside[key] = tuple(one.id for one in others)
     removal = findings.gone.get(key)
     if removal is not None and facts.policy.takes_all and all(one.status == Status.COMPLETED for one in others):
         findings.gone[key] = removal._replace(also=tuple(others))

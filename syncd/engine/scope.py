@@ -35,7 +35,7 @@ class Part:
         """Whether the remote has to be asked: something that is not excluded changed, or something of it is not
         known to be there and complete."""
         interesting = [one.key for one in self.changes if one.base is not None or not _is_skipped(one.local)]
-        interesting += [row.key for row in self.rows if row.sync in (Sync.UPLOADED, Sync.CLAIMED) or row.id == ""]
+        interesting += [row.key for row in self.rows if row.sync in (Sync.UPLOADED, Sync.CLAIMED) or _is_unseen(row)]
         return any(not excluded(key) for key in interesting)
 
 
@@ -105,6 +105,11 @@ def _part(job: Job, key: bytes, between: Between) -> Part:
     return Part(key, rows, changes, deep)
 
 
+def _is_unseen(row: BaselineEntry) -> bool:
+    """Whether its record is not known. Where the remote has no directories, those of the source have none."""
+    return row.id == "" and row.sync != Sync.ADOPTED
+
+
 def _is_skipped(entry: LocalEntry | None) -> bool:
     return entry is not None and entry.kind in (Kind.SYMLINK, Kind.SPECIAL)
 
@@ -134,7 +139,7 @@ async def compare(
 ) -> View:
     """The remote's side of these parts, by as few requests as it takes. `known_records`: how many the destination has,
     as far as is known. Raises what the remote raises when they cannot be listed whole."""
-    if len(parts) > 2 + 2 * (known_records // PAGE):
+    if not job.policy.capabilities.directories or len(parts) > 2 + 2 * (known_records // PAGE):
         collector = Collector()
         await job.remote.entries("", collector, recursive=True)
         keys = {part.key for part in parts}

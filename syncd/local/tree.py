@@ -138,15 +138,15 @@ class Tree:
         """Whether the rules of the last scan keep the path out whatever is included."""
         return self._is_hidden(path) or (self._rules.active and self._rules.excludes(path, directory=directory))
 
-    def exists(self, path: str) -> bool:
-        """Whether anything is at the path now. Without the source that was scanned nothing is known to be absent."""
+    def exists(self, path: str, *, as_directory: bool = True) -> bool:
+        """Without the source that was scanned nothing is known to be absent."""
         try:
-            os.lstat(self._place.path(key_of(path)))
+            mode = os.lstat(self._place.path(key_of(path))).st_mode
         except (FileNotFoundError, NotADirectoryError):
             return self._scanned is None or self._scanned != identity_of(self._place.root)
         except OSError:
             return True
-        return True
+        return as_directory or not stat.S_ISDIR(mode)
 
     async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
         content = await self.read(entry)

@@ -137,7 +137,7 @@ def parse_destination(text: str) -> Destination:
     """Of `prod:/assets`, `losant://APP/dir`, `losant-private://APP/dir`, `privasfer:///dir` or `sandbox:/dir`."""
     scheme, colon, rest = text.partition(":")
     if not colon or not scheme:
-        raise ValueError("must be REMOTE:/directory, or losant://APPLICATION_ID/dir, or sandbox:/dir")
+        raise ValueError("must be REMOTE:/directory, losant://APPLICATION_ID/dir, privasfer:///dir or sandbox:/dir")
     if scheme == "sandbox":
         return Destination(directory=parse_directory(rest), kind=scheme)
     if not rest.startswith("//"):

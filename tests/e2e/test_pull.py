@@ -176,6 +176,24 @@ def test_names_that_cannot_be_here(old: Pair) -> None:
     assert list(outside.iterdir()) == []
 
 
+def test_the_trash_of_a_job_is_neither_pulled_nor_compared(old: Pair) -> None:
+    config = old.program.home / "syncd.toml"
+    config.write_text(
+        f'state_dir = "{old.state}"\n[remotes.prod]\nkind = "losant"\napplication_id = "{APPLICATION_ID}"\n'
+        f'api_url = "{old.server.url}"\n[jobs.assets]\nsource = "{old.source}"\ndestination = "prod:/dir"\n'
+        'trash = "dir/.trash"\n'
+    )
+    old.write("a", "kept")
+    old.write("b", "thrown away")
+    assert old.program.run("--once").code == 0
+    (old.source / "b").unlink()
+    assert old.program.run("--once").code == 0
+    assert any(record.path.startswith("/dir/.trash/") for record in old.server.records())
+    assert old.program.run("check", "--json").json == {"differences": []}
+    run = old.program.run("pull", "--json")
+    assert (run.code, run.counts(), names(old)) == (0, {"unchanged": 1}, ["a"])
+
+
 @pytest.mark.parametrize("name", ["..", ".", "a\0b"])
 def test_names_that_would_leave_the_directory(old: Pair, name: str) -> None:
     old.plant(name, b"theirs")

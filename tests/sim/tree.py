@@ -158,10 +158,11 @@ class MemoryTree:
     def rules_changed(self) -> bool:
         return False
 
-    def exists(self, path: str) -> bool:
+    def exists(self, path: str, *, as_directory: bool = True) -> bool:
         self.chaos.point(f"exists {path}")
         self.asked[path] = self.chaos.step
-        return path in self.nodes
+        node = self.nodes.get(path)
+        return node is not None and (as_directory or node.kind != Kind.DIRECTORY)
 
     async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
         content = await self.read(entry)

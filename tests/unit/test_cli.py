@@ -14,7 +14,7 @@ import pytest
 
 from syncd import __version__
 from syncd.app import daemon, once, visits
-from syncd.cli import LATER, run
+from syncd.cli import run
 from syncd.core.model import DeleteMode, JobReport, Kind, Problem, RemoteEntry, Status
 from syncd.core.plan import Plan
 from syncd.errors import (
@@ -199,14 +199,6 @@ class TestWords:
         assert run(line.split()) == 2
         assert said in capsys.readouterr().err.replace("No such option:", "No such option")
         assert (seen.call, seen.listed) == ("", None)
-
-    @pytest.mark.parametrize("command", sorted(LATER))
-    def test_what_comes_later_says_so_and_is_not_offered(self, seen: Seen, capsys: Output, command: str) -> None:
-        assert run(["-v", command, "assets", "--any"]) == 2
-        assert capsys.readouterr().err == f"syncd: syncd {command} is not available in this version\n"
-        assert run(["--help"]) == 0
-        assert f"\n  {command} " not in capsys.readouterr().out
-        assert seen.call == ""
 
 
 class TestExits:

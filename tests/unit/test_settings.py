@@ -193,7 +193,7 @@ class TestWhatIsWrong:
             f"remotes.Q {at}: must be made of a-z, 0-9 and _",
             f"jobs.a.source {at}: is required and missing",
             f"jobs.a.destination = 'p' {at}: "
-            "must be REMOTE:/directory, or losant://APPLICATION_ID/dir, or sandbox:/dir",
+            "must be REMOTE:/directory, losant://APPLICATION_ID/dir, privasfer:///dir or sandbox:/dir",
             f'jobs.a.exclude = \'*.tmp\' {at}: must be a list, such as ["*.tmp", ".git/"] (as a variable: in JSON)',
             f"jobs.a.max_delete = True {at}: must be a valid string",
             f"jobs.a.workers = 'many' {at}: must be a valid integer, unable to parse string as an integer",
