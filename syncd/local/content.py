@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry
 from syncd.core.paths import path_of
-from syncd.errors import SourceChanged, Unreadable
+from syncd.errors import LocalError, SourceChanged, Unreadable
 from syncd.local.media import HEADER_BYTES, content_type_of, dimensions_of, is_picture
 from syncd.local.walk import is_inside
 
@@ -96,6 +96,14 @@ class FileContent:
         async for _ in self.chunks():
             pass
         self.read_before = self.checksum if self.growing else None
+
+    async def read_to_its_end(self) -> Fingerprint | None:
+        """None if it does not hold still for as long."""
+        try:
+            await self.read_once()
+        except LocalError:
+            return None
+        return self.fingerprint
 
 
 def read_file(place: Place, entry: LocalEntry, *, growing: bool = False) -> FileContent:
