@@ -115,7 +115,8 @@ def read_file(place: Place, entry: LocalEntry, *, growing: bool = False) -> File
     key = entry.key
     with _reading(key), _opened(place, key) as descriptor:
         now, trusted, moving = _settled(descriptor, key)
-        content = FileContent(place, now, trusted and not growing, content_type_of(path_of(key)), growing=growing)
+        seen = entry if entry == now else now  # of many files, what is the same is kept once
+        content = FileContent(place, seen, trusted and not growing, content_type_of(path_of(key)), growing=growing)
         if now.size <= SMALL_BYTES:
             content.data = _exactly(descriptor, now.size)
             content.checksum = hashlib.md5(content.data, usedforsecurity=False).hexdigest()
