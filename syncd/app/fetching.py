@@ -23,7 +23,8 @@ def pull(
     specs: Sequence[JobSpec], *, state_dir: Path, telemetry: Voices, overwrite: bool, mirror: bool
 ) -> list[JobReport]:
     """`overwrite`: also files that were changed here; `mirror`: what the destination lacks is removed here, as far as
-    the delete guard lets it. Signals and what a job raises are as with `once.synchronize`.
+    the delete guard lets it. A source that is named on the command line is made if it is not there; a configured one
+    may be a disk that is not mounted. Signals and what a job raises are as with `once.synchronize`.
 
     Raises ConfigurationError, before anything is contacted, if one of the remotes has no way to download.
     """
@@ -36,7 +37,7 @@ def pull(
             empty_directories=spec.empty_directories,
             filter=job.policy.filter,
         )
-        with closing(Writer(spec.source)) as writer:
+        with closing(Writer(spec.source, make=not spec.named)) as writer:
             await Pull(job, writer, wishes, report).run()
 
     async def run() -> list[JobReport]:

@@ -50,8 +50,8 @@ class Loaded:
         """The value `text` of `key` as an absolute path: one in a file is relative to that file's directory."""
         origin = self.origin(*key)
         inside_file = self.file is not None and origin is not None and origin.rank == FILE
-        base = self.file.absolute().parent if inside_file and self.file else Path.cwd()
-        return base / _expanded(text)
+        path = _expanded(text)
+        return absolute(self.file.parent / path if inside_file and self.file else path)
 
 
 def load(options: Options, *, pair: bool = False) -> Loaded:
@@ -103,6 +103,14 @@ def state_directory(loaded: Loaded) -> Path:
     if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
         return Path(given)
     return Path(os.environ.get("XDG_STATE_HOME") or _expanded("~/.local/state")) / "syncd"
+
+
+def absolute(path: Path) -> Path:
+    """Raises ConfigurationError where the path is relative to a current directory that is gone."""
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: the current directory was removed: change to another") from None
 
 
 def _expanded(text: str) -> Path:

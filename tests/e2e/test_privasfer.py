@@ -274,11 +274,32 @@ def of_names(here: World) -> dict[str, bytes | None]:
     return {path_of_name(name[1:]).removeprefix("dir/"): content for name, content in tree.items()}
 
 
+def configure_names(here: World, job: str = "") -> None:
+    here.configure(job)
+    lines = [line for line in here.configuration.read_text().splitlines() if not line.startswith("application_id")]
+    here.configuration.write_text("\n".join(lines).replace('kind = "losant"', 'kind = "privasfer"'))
+
+
+async def test_renames_are_no_deletions_to_the_daemon_either(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        configure_names(here, 'max_delete = "1"')
+        for number in range(30):
+            here.write(f"old/{number}", str(number))
+        async with here.daemon() as daemon:
+            await here.until(lambda: len(of_names(here)) == 30)
+            await here.until_status(lambda status: status["last_reconcile"] and status["state"] == "watching")
+            (here.source / "old").rename(here.source / "new")
+            await here.until(lambda: of_names(here) == {f"new/{n}": str(n).encode() for n in range(30)})
+            shutil.rmtree(here.source / "new")
+            status = await here.until_status(lambda status: status["held"])
+            assert status["held"] == 30
+            assert len(of_names(here)) == 30
+            assert await stopped(daemon) == 0
+
+
 async def test_the_daemon_keeps_it_mirrored(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
-        text = here.configuration.read_text()
-        lines = [line for line in text.splitlines() if not line.startswith("application_id")]
-        here.configuration.write_text("\n".join(lines).replace('kind = "losant"', 'kind = "privasfer"'))
+        configure_names(here)
 
         def has(**files: str) -> bool:
             return of_names(here) == {path.replace("__", "/"): text.encode() for path, text in files.items()}

@@ -214,11 +214,22 @@ def test_what_came_damaged_is_not_put_in_place(old: Pair) -> None:
     assert names(old) == []
 
 
-def test_a_source_that_is_not_there(old: Pair) -> None:
+def test_a_source_that_is_named_is_made_and_one_that_is_configured_may_be_a_disk_that_is_not_mounted(
+    old: Pair, tmp_path: Path
+) -> None:
+    old.plant("a", b"content")
     old.source.rmdir()
-    run = old.program.run("pull", *old.words())
+    configuration = tmp_path / "job.toml"
+    configuration.write_text(
+        f'[remotes.box]\nkind = "losant"\napplication_id = "{APPLICATION_ID}"\napi_url = "{old.server.url}"\n'
+        f'[jobs.main]\nsource = "{old.source}"\ndestination = "box:/{old.directory}"\n'
+    )
+    run = old.program.run("pull", "--config", configuration, "--state-dir", old.state, "--json")
     assert run.code == 7
-    old.source.mkdir()
+    assert not old.source.exists()
+    old.source = old.source / "deep" / "down"
+    assert pulled(old).counts() == {"created": 1}
+    assert names(old) == ["a"]
 
 
 def test_interrupted_and_run_again(old: Pair) -> None:

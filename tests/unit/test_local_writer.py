@@ -93,7 +93,7 @@ async def test_what_is_not_committed_leaves_nothing(writer: Writer, root: Path, 
     assert names(root) == []
 
 
-async def test_what_a_killed_run_left_is_taken_up_and_no_scan_shows_it(writer: Writer, root: Path) -> None:
+async def test_what_a_killed_run_left_is_replaced_and_no_scan_shows_it(writer: Writer, root: Path) -> None:
     incoming = writer.incoming("file", None)
     await incoming.begin()
     await incoming.write(BIG)
@@ -112,6 +112,24 @@ async def test_what_a_killed_run_left_is_taken_up_and_no_scan_shows_it(writer: W
     await put(writer, "file", b"second")
     assert (root / "file").read_bytes() == b"second"
     assert not left.exists()
+
+
+async def test_a_draft_that_is_a_second_name_of_the_file_is_not_written_to(writer: Writer, root: Path) -> None:
+    """What is left by a run that was killed right after it put a new file in its place."""
+    plant(root, "file")
+    incoming = writer.incoming("file", seen(root, "file"))
+    await incoming.begin()
+    await incoming.write(BIG)
+    draft = root / names(root)[0]
+    await incoming.aclose()
+    os.link(root / "file", draft)
+    again = writer.incoming("file", seen(root, "file"))
+    await again.begin()
+    await again.write(BIG)
+    assert (root / "file").read_text() == "file"
+    await again.aclose()
+    assert (root / "file").read_text() == "file"
+    assert names(root) == ["file"]
 
 
 @pytest.mark.parametrize("was", ["nothing", "file"])

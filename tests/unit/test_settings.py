@@ -215,9 +215,14 @@ class TestWhatIsWrong:
             ("[jobs.a]\nexlude = []", "jobs.a.exlude (AT): unknown key (did you mean exclude?)"),
             ("[remotes.p]\nzzz = 1", "remotes.p.zzz (AT): unknown key (known here: api_url, application_id, kind, "),
             ('[log]\nfromat = "json"', "log.fromat (AT): unknown key (did you mean format?)"),
+            (
+                "[jobs.a]\nexclude = ['*.o', '[a']",
+                "jobs.a.exclude.1 = '[a' (AT): must be a gitignore pattern that can ",
+            ),
+            ('[jobs.a]\ninclude = ["# all"]', "jobs.a.include.0 = '# all' (AT): must be a gitignore pattern that can "),
         ],
     )
-    def test_unknown_keys_come_with_what_was_perhaps_meant(self, write: Write, text: str, expected: str) -> None:
+    def test_what_was_perhaps_meant_or_what_is_allowed_is_said(self, write: Write, text: str, expected: str) -> None:
         options = write(text)
         assert any(line.startswith(expected.replace("AT", str(options.config))) for line in complaints(options))
 
