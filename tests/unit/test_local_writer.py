@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import os
 import resource
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.core.model import UNTRUSTED, Kind, LocalEntry
+from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry
 from syncd.core.paths import path_of
 from syncd.errors import LocalError, SourceChanged, SourceMissing, Unwritable
 from syncd.local.content import CHUNK_BYTES
@@ -61,7 +62,7 @@ async def test_a_file_has_its_place_its_time_and_a_stat_that_proves_it(writer: W
     assert entry == seen(root, "d/e/file")
     assert entry.mtime_ns == THEN_NS
     assert names(root / "d/e") == ["file"]
-    assert await Tree(root).fingerprint(entry)
+    assert await Tree(root).fingerprints([entry]) == [Fingerprint(entry, hashlib.md5(data).hexdigest())]
 
 
 async def test_a_fresh_time_proves_nothing(writer: Writer) -> None:
@@ -81,7 +82,7 @@ async def test_a_transfer_that_begins_again(writer: Writer, root: Path, data: by
         checksum = incoming.checksum
         assert (await incoming.commit(modified_ns=THEN_NS)).checksum == checksum
     assert (root / "file").read_bytes() == data
-    assert (await Tree(root).fingerprint(seen(root, "file"))).checksum == checksum
+    assert await Tree(root).fingerprints([seen(root, "file")]) == [Fingerprint(seen(root, "file"), checksum)]
 
 
 @pytest.mark.parametrize("data", [b"small", BIG])
