@@ -5,7 +5,7 @@ Implemented in `remotes`, `local`, `store` and `telemetry`, put together in `app
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -89,12 +89,14 @@ class LocalTree(Protocol):
         SourceMissing where they cannot be read."""
         ...
 
-    def exists(self, path: str) -> bool:
-        """Whether anything is at the path now, also if it cannot be read: asked right before its deletion."""
+    def exists(self, path: str, *, as_directory: bool = True) -> bool:
+        """Whether anything is at the path now, also if it cannot be read: asked right before its deletion. Without
+        `as_directory`, a directory is nothing."""
         ...
 
-    async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
-        """Read the file and return its stat and checksum. Raises SourceChanged, Unreadable."""
+    async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | None]:
+        """Read these files, one after the other, and return the stat and checksum of each; None for one that could not
+        be read, or not at rest."""
         ...
 
     async def read(self, entry: LocalEntry, *, growing: bool = False) -> Content:
@@ -201,22 +203,30 @@ class Remote(Protocol):
         """The record, None if it is gone or is no longer below the destination."""
         ...
 
-    async def create(self, path: str, content: Content, *, begun_s_ago: float | None = None) -> RemoteEntry:
+    async def create(
+        self, path: str, content: Content, *, begun_s_ago: float | None = None, beside: Collection[str] = ()
+    ) -> RemoteEntry:
         """Make a record with the content, its parents too. Returns it with the checksum that the upload was answered
-        with, which is the content's; the record may still be PENDING for a moment.
+        with, which is the content's; the record may still be PENDING for a moment. Where the remote has no checksums,
+        it is COMPLETED, of the content's size, and comes with the content's checksum.
 
         A lost answer is looked up before the request is made again, so this never makes two records; the same for a
-        create that an earlier run began `begun_s_ago` and did not see the end of. Raises
+        create that an earlier run began `begun_s_ago` and did not see the end of. `beside`: the ids of the records
+        that are at the path already, where names may repeat. Raises
         AlreadyExists, NotMade, Rejected, RenamedByRemote, SourceChanged, Unreadable.
         """
         ...
 
     async def replace(self, record: RemoteEntry, path: str, content: Content) -> RemoteEntry:
-        """New content under the same id. Idempotent. Raises NotFound, Rejected, SourceChanged, Unreadable."""
+        """New content under the same id, where the remote can. Idempotent.
+
+        Raises NotFound, Rejected, SourceChanged, Unreadable.
+        """
         ...
 
     async def move(self, record: RemoteEntry, path: str) -> RemoteEntry:
-        """Returns the new record (its id may be new), for a directory once the remote has moved everything in it.
+        """Where the remote can. Returns the new record (its id may be new), for a directory once the remote has moved
+        everything in it.
 
         Raises NotFound (the old one), AlreadyExists (the target), NotMade.
         """
@@ -236,7 +246,7 @@ class Remote(Protocol):
         ...
 
     async def make_directory(self, path: str) -> RemoteEntry:
-        """Its parents too. Raises AlreadyExists, NotMade, RenamedByRemote."""
+        """Where the remote has directories. Its parents too. Raises AlreadyExists, NotMade, RenamedByRemote."""
         ...
 
     async def aclose(self) -> None: ...

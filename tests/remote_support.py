@@ -15,8 +15,10 @@ from syncd.core.model import Fingerprint, Kind, LocalEntry, RemoteEntry
 from syncd.core.paths import path_of
 from syncd.core.retry import Patience
 from syncd.errors import LocalError
-from syncd.ports import Content
-from syncd.remotes import Account, Losant, Traffic
+from syncd.ports import Content, Remote
+from syncd.remotes import Account, Losant, Privasfer, Traffic
+from syncd.remotes.privasfer import CAPABILITIES as PRIVASFER
+from syncd.remotes.privasfer_names import kept_name, path_of_name
 from syncd.sandbox import APPLICATION_ID, TOKEN, Knobs, Record, Sandbox
 from syncd.sandbox import Kind as Library
 
@@ -115,6 +117,13 @@ class Received:
         return b"".join(self.pieces)
 
 
+def lacks(library: Library) -> set[str]:
+    """Which capabilities the remote does not have."""
+    if library != "privasfer":
+        return set()
+    return {name for name in PRIVASFER.__dataclass_fields__ if getattr(PRIVASFER, name) is False}
+
+
 class World:
     """A sandbox and one remote on it, whose destination is the directory `dest`."""
 
@@ -128,7 +137,10 @@ class World:
 
     def remote_at(
         self, directory: str, *, application_id: str = APPLICATION_ID, account: Account | None = None
-    ) -> Losant:
+    ) -> Remote:
+        if self.library == "privasfer":
+            account = account or self.account
+            return Privasfer(account, directory=directory, traffic=self.traffic, sent=self.sent.append)
         return Losant(
             account or self.account,
             application_id=application_id,
@@ -142,14 +154,28 @@ class World:
         self.sandbox.knobs = replace(self.sandbox.knobs, **knobs)
 
     def plant(self, path: str, content: bytes = b"planted") -> Record:
-        return self.sandbox.plant(path, content, kind=self.library)
+        """A file at a path of the account, which begins with a slash."""
+        name = kept_name(path[1:]) if self.library == "privasfer" else path
+        return self.sandbox.plant(name, content, kind=self.library)
 
     def files(self) -> dict[str, bytes]:
-        """The completed files of the whole application."""
-        return {path: data for path, data in self.sandbox.tree(self.library).items() if data is not None}
+        """The completed files of the whole account."""
+        tree = self.sandbox.tree(self.library)
+        return {self._path(path): data for path, data in tree.items() if data is not None}
 
     def records_at(self, path: str) -> list[Record]:
-        return [record for record in self.sandbox.records(self.library) if record.path == path]
+        records = self.sandbox.records(self.library)
+        if self.library == "privasfer":
+            records = [record for record in records if not record.lingers]
+        return [record for record in records if self._path(record.path) == path]
+
+    def live_files(self) -> int:
+        """How many records of files there are, whatever their state, without those that only linger."""
+        records = self.sandbox.records(self.library)
+        return sum(record.type == "file" and not record.lingers for record in records)
+
+    def _path(self, kept: str) -> str:
+        return path_of_name(kept) if self.library == "privasfer" else kept
 
     def asked(self, operation: str) -> int:
         return self.sandbox.requests.counts[operation]

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from syncd.app.places import Sources, state_path
+from syncd.app.places import Sources, remarks, state_path
 from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
@@ -26,6 +26,7 @@ from syncd.local.media import content_type_of
 from syncd.ports import Telemetry
 from syncd.remotes.account import Account
 from syncd.remotes.losant import Losant
+from syncd.remotes.privasfer import Privasfer
 from syncd.remotes.transport import Traffic
 from syncd.settings import JobSpec, RemoteSpec
 from syncd.store.sqlite import open_store
@@ -50,7 +51,8 @@ async def open_job(
     slots = Slots(spec.workers)
     store = await open_store(state_path(spec, remotes.state_dir))
     stack.push_async_callback(store.aclose)
-    for notice in store.notices:
+    first = store.memory.source is None
+    for notice in (*store.notices, *remarks(spec, remotes.state_dir, first=first)):
         telemetry.warning(notice)
     remote = await remotes.at(
         spec.remote,
@@ -68,6 +70,7 @@ async def open_job(
         capabilities=remote.capabilities,
         content_type=content_type_of,
         filter=tree,
+        adopt_by_size=spec.adopt_by_size,
         on_drift=spec.on_drift,
         order=spec.order,
     )
@@ -87,11 +90,11 @@ async def open_job(
     )
 
 
-def trash_of(spec: JobSpec, remote: Losant, slots: Slots) -> Trash | None:
-    """The job's trash; `remote` is its destination."""
-    if not spec.trash:
+def trash_of(spec: JobSpec, remote: Losant | Privasfer, slots: Slots) -> Trash | None:
+    """The job's trash; `remote` is its destination, which can move files: the settings see to that."""
+    if not spec.trash or not isinstance(remote, Losant):
         return None
-    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, sleep=slots.sleep)
+    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, slots=slots)
 
 
 class Remotes:
@@ -100,7 +103,7 @@ class Remotes:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         self._stack = AsyncExitStack()
-        self._accounts: dict[RemoteSpec, tuple[Account, str]] = {}
+        self._accounts: dict[RemoteSpec, tuple[Account, str | None]] = {}
         self._embedded: RemoteSpec | None = None
         self._opening = asyncio.Lock()
 
@@ -123,11 +126,13 @@ class Remotes:
         sleep: Callable[[float], Awaitable[None]],
         sent: Callable[[int], None] = lambda _: None,
         bandwidth: Timetable = UNLIMITED,
-    ) -> Losant:
+    ) -> Losant | Privasfer:
         """A directory of the remote, without what is in `hidden`, a directory in it; with connections and limits shared
         by all who ask for the same remote."""
         async with self._opening:
             account, application_id = self._accounts.get(spec) or await self._open(spec)
+        if application_id is None:
+            return Privasfer(account, directory=directory, traffic=traffic, sleep=sleep, sent=sent, bandwidth=bandwidth)
         return Losant(
             account,
             application_id=application_id,
@@ -140,10 +145,11 @@ class Remotes:
             bandwidth=bandwidth,
         )
 
-    async def _open(self, spec: RemoteSpec) -> tuple[Account, str]:
+    async def _open(self, spec: RemoteSpec) -> tuple[Account, str | None]:
+        """The account, and the application where its API has those."""
         known = await self._started(spec) if spec.kind == EMBEDDED else spec
-        if known.api_url is None or known.token is None or known.application_id is None:
-            raise ConfigurationError(f"remote {spec.name} lacks an api_url, a token or an application_id")
+        if known.api_url is None or known.token is None:
+            raise ConfigurationError(f"remote {spec.name} lacks an api_url or a token")
         account = Account(
             name=spec.name,
             api_url=known.api_url,

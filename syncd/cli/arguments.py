@@ -57,6 +57,9 @@ DELETE = click.Option(
 MAX_DELETE = click.Option(["--max-delete"], metavar="N|N%", help="More deletions than this are held, not done.")
 CHECKSUM = flag("--checksum", "Read every file: trust no size and time.")
 ACCEPT_SOURCE = flag("--accept-source", "The source was moved to another filesystem on purpose.")
+ADOPT_BY_SIZE = flag(
+    "--adopt-by-size", "Privasfer, state lost: take a file there of the same name and size for the local one."
+)
 SELECTION = [
     click.Option(
         ["--include"],
@@ -70,5 +73,5 @@ SELECTION = [
     click.Option(["--workers"], type=click.IntRange(1, 256), metavar="N", help="How many transfers at once."),
     *ACCOUNT,
 ]
-JOB = [DELETE, MAX_DELETE, CHECKSUM, ACCEPT_SOURCE, *SELECTION]
+JOB = [DELETE, MAX_DELETE, CHECKSUM, ACCEPT_SOURCE, ADOPT_BY_SIZE, *SELECTION]
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

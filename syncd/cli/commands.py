@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from syncd.cli import arguments, output
+from syncd.cli import arguments, exchange, output
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.telemetry import streams
 
@@ -25,7 +25,9 @@ def mirror(**given: Any) -> int:
     if given["dry_run"]:
         return plan(**given)
     if not given["once"]:
-        return _keep(words, given)
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):  # told to stop before it had begun
+            return _keep(words, given)
+        return 0
     try:
         reports = _synchronize(words, given)
     except SyncdError as error:
@@ -92,6 +94,8 @@ def plan(**given: Any) -> int:
 
     with output.voice(loaded, given) as voice:
         plans = preview(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
+    if given.get("out"):
+        exchange.keep_plan(given, specs, plans)
     if given["json"]:
         written = output.write_json(plan_data(plans))
         for report, each in plans:

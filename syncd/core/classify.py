@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from syncd.core.claims import is_being_replaced, is_effect, is_replaced
 from syncd.core.diff import Difference, has_known_content, same_stat
 from syncd.core.model import (
     BaselineEntry,
@@ -34,10 +35,12 @@ from syncd.core.ownership import (
     may_be_sent,
     may_go,
     may_make_way,
+    standing,
     stays_away,
 )
 from syncd.core.paths import parent_of, path_of
-from syncd.core.policy import Filter, Policy
+from syncd.core.policy import Policy
+from syncd.core.questions import known_checksum, may_be_adopted, refusal
 from syncd.core.stamps import aside_of
 
 
@@ -101,6 +104,10 @@ class Findings:
     problems: list[Problem] = field(default_factory=list)
     skipped: list[Skip] = field(default_factory=list)
     extra: int = 0
+    by_size: int = 0
+    """Of the adopted: files whose content could not be compared."""
+    beside: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
+    """The ids of further records that are left at a path."""
 
 
 UNFINISHED = "an upload of this job that was never completed"
@@ -113,7 +120,9 @@ FAILED = {
 
 def classify(differences: Iterable[Difference], facts: Facts) -> Findings:
     findings = Findings()
-    for difference in differences:
+    unique = facts.policy.capabilities.unique_names
+    for found in differences:
+        difference = found if unique else standing(found)
         local = difference.local
         if local is None:
             _absent(difference, facts, findings)
@@ -130,66 +139,6 @@ def classify(differences: Iterable[Difference], facts: Facts) -> Findings:
         if difference.surplus:
             _surplus(difference, facts, findings)
     return findings
-
-
-def left_out(differences: Iterable[Difference], filters: Filter) -> frozenset[bytes]:
-    """The paths that only the remote has, or has as another kind, and that the filters do not let in as what it has."""
-    return frozenset(
-        one.key
-        for one in differences
-        if one.remote is not None
-        and (one.local is None or one.local.kind != one.remote.kind)
-        and is_left_out(one.key, one, filters)
-    )
-
-
-def is_left_out(key: bytes, difference: Difference, filters: Filter) -> bool:
-    """Whether the filters leave out what the remote has of `difference`, if it is at `key`.
-
-    A directory that the job knows may be on the way to something included, so only an exclusion leaves it out.
-    """
-    directory = difference.remote is not None and difference.remote.kind == Kind.DIRECTORY
-    if directory and difference.base is not None:
-        return filters.excludes(path_of(key), directory=True)
-    return not filters.wants(path_of(key), directory=directory)
-
-
-def known_checksum(difference: Difference, checksums: Mapping[bytes, Fingerprint]) -> str | None:
-    """The local file's checksum, read now or still known from the baseline by its stat."""
-    read = checksums.get(difference.key)
-    if read is not None:
-        return read.checksum
-    local, base = difference.local, difference.base
-    return base.checksum if local is not None and base is not None and same_stat(local, base) else None
-
-
-def must_be_compared(difference: Difference) -> bool:
-    """Whether only reading the local file can tell if both sides are equal."""
-    local, remote, base = difference.local, difference.remote, difference.base
-    return (
-        local is not None
-        and remote is not None
-        and local.kind == remote.kind == Kind.FILE
-        and remote.status == Status.COMPLETED
-        and remote.size == local.size
-        and (remote.checksum is not None or (base is not None and has_known_content(remote, base)))
-        and known_checksum(difference, {}) is None
-    )
-
-
-def refusal(local: LocalEntry, capabilities: Capabilities) -> str | None:
-    """Why the remote cannot have this entry; None if it can."""
-    path = path_of(local.key)
-    directory = path.rpartition("/")[0]
-    longest = max(map(len, path.split("/"))) if len(path) > capabilities.max_name_chars else 0
-    if longest > capabilities.max_name_chars:
-        return f"a name in its path has {longest} characters, the remote takes {capabilities.max_name_chars}"
-    if len(directory) > capabilities.max_directory_chars:
-        limit = capabilities.max_directory_chars
-        return f"the directory's path has {len(directory)} characters, the remote takes {limit}"
-    if local.kind == Kind.FILE and local.size > capabilities.max_size_bytes:
-        return f"the file has {local.size} bytes, the remote takes {capabilities.max_size_bytes}"
-    return None
 
 
 def _file(difference: Difference, local: LocalEntry, facts: Facts, findings: Findings) -> None:
@@ -235,14 +184,18 @@ def _compared_file(
     """Both sides have the file, the remote's is complete."""
     base = difference.base
     checksum = known_checksum(difference, facts.checksums)
-    if checksum is not None and _has_content(remote, checksum, base):
+    by_size = may_be_adopted(difference, facts.policy)
+    if checksum is not None and (by_size or _has_content(remote, checksum, base, facts.policy.capabilities)):
         read = facts.checksums.get(local.key)
         row = _equal(read.entry if read is not None else local, checksum, remote)
-        if row != base:
+        if row != base and not _has_own_surplus(difference):
             findings.adopted.append(row)
+        findings.by_size += by_size
         return
-    if not is_drifted(remote, base) or may_be_sent(base):
-        findings.uploads[local.key] = Upload(local, remote, base, "the content changed")
+    cut_off = is_effect(remote, base) or is_being_replaced(remote, base)
+    if not is_drifted(remote, base) or may_be_sent(base) or cut_off:
+        reason = "an upload of it was not seen to its end" if cut_off else "the content changed"
+        findings.uploads[local.key] = Upload(local, remote, base, reason)
         return
     path = path_of(local.key)
     findings.drifted.append(Drift(path, "changed"))
@@ -256,10 +209,17 @@ def _compared_file(
     findings.uploads[local.key] = Upload(local, remote, base, reason, aside)
 
 
-def _has_content(remote: RemoteEntry, checksum: str, base: BaselineEntry | None) -> bool:
+def _has_content(remote: RemoteEntry, checksum: str, base: BaselineEntry | None, capabilities: Capabilities) -> bool:
     if remote.checksum is not None:
         return remote.checksum == checksum
-    return base is not None and base.claim is None and base.checksum == checksum and has_known_content(remote, base)
+    if base is None or (base.claim is not None and capabilities.replace_in_place):
+        return False
+    return base.checksum == checksum and has_known_content(remote, base)
+
+
+def _has_own_surplus(difference: Difference) -> bool:
+    """Whether the row's claim is still needed to tell this job's surplus records from others'."""
+    return any(is_effect(one, difference.base) or is_replaced(one, difference.base) for one in difference.surplus)
 
 
 def _equal(local: LocalEntry, checksum: str, remote: RemoteEntry) -> BaselineEntry:
@@ -270,6 +230,7 @@ def _equal(local: LocalEntry, checksum: str, remote: RemoteEntry) -> BaselineEnt
 def _directory(difference: Difference, local: LocalEntry, facts: Facts, findings: Findings) -> None:
     key, _, remote, base, _ = difference
     if not facts.policy.capabilities.directories:
+        _directory_in_paths(difference, local, facts, findings)
         return
     refused = refusal(local, facts.policy.capabilities)
     if refused is not None:
@@ -283,6 +244,18 @@ def _directory(difference: Difference, local: LocalEntry, facts: Facts, findings
     elif base is None or base.kind != Kind.DIRECTORY or base.id != remote.id:
         sync = Sync.SYNCED if is_own_directory(remote, base) else Sync.ADOPTED
         findings.adopted.append(BaselineEntry(key, Kind.DIRECTORY, 0, 0, 0, local.inode, None, remote.id, sync, None))
+
+
+def _directory_in_paths(difference: Difference, local: LocalEntry, facts: Facts, findings: Findings) -> None:
+    """A directory where the remote has none. It is remembered, because looks at a part of the source begin there; a
+    file of that name is in nobody's way and goes like any that is gone."""
+    key, _, remote, base, _ = difference
+    known = base if base is not None and base.kind == Kind.FILE else None
+    if remote is not None:
+        _absent(difference._replace(base=known), facts, findings)
+    if base is None or (remote is None and known is not None):
+        row = BaselineEntry(key, Kind.DIRECTORY, 0, 0, 0, local.inode, None, "", Sync.ADOPTED, None)
+        findings.adopted.append(row)
 
 
 def _file_in_the_way(remote: RemoteEntry, base: BaselineEntry | None, facts: Facts, findings: Findings) -> None:
@@ -357,6 +330,8 @@ def _surplus(difference: Difference, facts: Facts, findings: Findings) -> None:
             findings.leftovers.append((record, "a repeated record of the same path"))
         else:
             others.append(record)
+    if others:
+        findings.beside[key] = tuple(one.id for one in others)
     removal = findings.gone.get(key)
     if removal is not None and facts.policy.takes_all and all(one.status == Status.COMPLETED for one in others):
         findings.gone[key] = removal._replace(also=tuple(others))

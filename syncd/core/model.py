@@ -40,7 +40,8 @@ class Sync(IntEnum):
     CLAIMED = 2
     """An upload was begun; it may or may not have taken effect."""
     ADOPTED = 3
-    """A directory that was there before syncd needed it: never removed as its own."""
+    """A directory that was there before syncd needed it: never removed as its own. Without an id, one of the source's
+    where the remote has no directories."""
 
 
 UNTRUSTED = -1
@@ -73,7 +74,8 @@ class BaselineEntry(NamedTuple):
 
     `size` to `inode` are the local file's when its content was `checksum`. `id` is the remote record ("" for one that
     is not known, such as a directory made on the way or a child of a moved directory). `claim` is the checksum of an
-    upload begun and not known to be ended ("" where it is streamed and not known before), else None.
+    upload begun and not known to be ended ("" where it is streamed and not known before), else None; where the remote
+    has no checksums, it is what `core.claims` makes of it.
     """
 
     key: bytes
@@ -134,7 +136,11 @@ class MaxDelete:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a remote can do; the planner asks these, never the remote's kind."""
+    """What a remote can do; the planner asks these, never the remote's kind.
+
+    Without `directories` a file's path is all there is of them. `checksums`: a complete file's md5 is told. Without
+    `unique_names` several records may stand at one path, each made by a create of its own.
+    """
 
     directories: bool
     move: bool
@@ -143,6 +149,9 @@ class Capabilities:
     max_name_chars: int
     max_directory_chars: int
     max_size_bytes: int
+    replace_in_place: bool = True
+    checksums: bool = True
+    unique_names: bool = True
     listing_lag_s: float = 0.0
     """How long what was made or moved may be missing from listings."""
 
@@ -160,12 +169,14 @@ class MakeDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """`begun`: an earlier run claimed it and was cut off, so that it may have happened though it is not listed yet."""
+    """`begun`: an earlier run claimed it and was cut off, so that it may have happened though it is not listed yet.
+    `beside`: the ids of other people's records at the path, where names may repeat."""
 
     path: str
     reason: str
     local: LocalEntry
     begun: bool = False
+    beside: tuple[str, ...] = ()
 
     name = "create"
 
@@ -184,6 +195,7 @@ class Replace:
     remote: RemoteEntry
     base: BaselineEntry | None
     aside: str = ""
+    beside: tuple[str, ...] = ()
 
     name = "replace"
 
@@ -217,7 +229,8 @@ class Move:
 class Delete:
     """`covers` as for Move. `after`: the paths whose uploads replace this; if one of them fails, this is not done.
     `in_the_way`: goes before what takes its place instead of last. `leftover`: a record of syncd's own that stands for
-    nothing (an unfinished upload, a repeat), removed whatever the guard says."""
+    nothing (an unfinished upload, a repeat), removed whatever the guard says. `superseded`: the old copy of a renamed
+    file that the remote cannot move; it counts as deleted, but not for the guard."""
 
     path: str
     reason: str
@@ -226,6 +239,7 @@ class Delete:
     after: tuple[str, ...] = ()
     in_the_way: bool = False
     leftover: bool = False
+    superseded: bool = False
 
     name = "delete"
 
@@ -303,6 +317,8 @@ class JobReport:
     replaced: int = 0
     moved: int = 0
     deleted: int = 0
+    superseded: int = 0
+    """Of the deleted: old copies of renamed files."""
     directories: int = 0
     bytes_uploaded: int = 0
     bytes_downloaded: int = 0

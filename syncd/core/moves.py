@@ -10,12 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from syncd.core.classify import Facts, left_out, refusal
+from syncd.core.classify import Facts
 from syncd.core.diff import Difference, has_known_content, same_stat
 from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status
 from syncd.core.ownership import stays_away
 from syncd.core.paths import name_of, path_of
 from syncd.core.policy import Policy
+from syncd.core.questions import left_out, refusal
 
 Entry = TypeVar("Entry", LocalEntry, RemoteEntry)
 
@@ -136,7 +137,7 @@ def _candidates(
         if (local := new_file(difference, facts.policy)) is not None
         and (checksum := _checksum_of(local, by_inode, facts)) is not None
     ]
-    kind = _content_types(facts.policy.content_type)
+    kind = _content_types(facts.policy)
     wanted = {checksum for _, checksum in arrived}
     gone = [
         _Candidate(file.remote, file.base.inode, file.checksum, kind(file.remote.key))
@@ -165,5 +166,6 @@ def _as_read(local: LocalEntry, facts: Facts) -> LocalEntry:
     return read.entry if read is not None else local
 
 
-def _content_types(content_type: Callable[[str], str]) -> Callable[[bytes], str]:
-    return lambda key: content_type(path_of(key))
+def _content_types(policy: Policy) -> Callable[[bytes], str]:
+    """What has to be the same beside the content, because a move cannot change it; an upload can."""
+    return (lambda key: policy.content_type(path_of(key))) if policy.capabilities.move else lambda _: ""

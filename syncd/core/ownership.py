@@ -5,6 +5,7 @@ Called by `core.classify`. What cannot be told from somebody else's is somebody 
 
 from __future__ import annotations
 
+from syncd.core.claims import is_effect, is_replaced
 from syncd.core.diff import Difference, has_known_content
 from syncd.core.model import BaselineEntry, DeleteMode, Kind, LocalEntry, OnDrift, RemoteEntry, Status, Sync
 from syncd.core.paths import is_nowhere
@@ -15,6 +16,8 @@ def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
     """Whether a remote file has, or is being given, content that this job is not known to have put or adopted there."""
     if base is None or base.kind != Kind.FILE:
         return True
+    if is_effect(remote, base):
+        return False
     if remote.status == Status.PENDING:
         return remote.id != base.id or base.sync == Sync.SYNCED or base.checksum is None
     if base.claim == "" and base.checksum is None:
@@ -84,9 +87,12 @@ def is_own_repeat(record: RemoteEntry, difference: Difference, checksum: str | N
     """Whether a further record of a path is this job's own and nobody misses it.
 
     It is an unfinished one at a path that this job knows, or has the same content as the record that stands for the
-    path, if that is what this job put or began to put there, or what the source has there (`checksum`).
+    path, if that is what this job put or began to put there, or what the source has there (`checksum`). Where there
+    are no checksums, a claim has to tell.
     """
     remote, base = difference.remote, difference.base
+    if is_effect(record, base) or is_replaced(record, base):
+        return True
     if record.kind != Kind.FILE or remote is None:
         return False
     if record.status == Status.PENDING:
@@ -96,3 +102,18 @@ def is_own_repeat(record: RemoteEntry, difference: Difference, checksum: str | N
     if base is not None and record.checksum in (base.checksum, base.claim):
         return True
     return record.checksum == checksum and (base is not None or mode is not DeleteMode.NEVER)
+
+
+def standing(difference: Difference) -> Difference:
+    """The difference with the record that stands for the path where names may repeat: the one that the baseline knows,
+    else the only one that is not this job's own surplus. Of several that might be anybody's none does: all are left."""
+    _, local, remote, base, surplus = difference
+    if local is None or local.kind != Kind.FILE or remote is None or not surplus:
+        return difference
+    if base is not None and remote.id == base.id:
+        return difference
+    records = (remote, *surplus)
+    others = [one for one in records if not (is_effect(one, base) or is_replaced(one, base))]
+    if len(others) == 1:
+        return difference._replace(remote=others[0], surplus=tuple(one for one in records if one is not others[0]))
+    return difference._replace(remote=None, surplus=records)

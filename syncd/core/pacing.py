@@ -31,6 +31,7 @@ class Pace:
     _started: int = 0
     _served: int = 0
     _served_before: int = 0
+    _window_s: float = -math.inf
 
     def reserve_s(self, now_s: float) -> float:
         """Take the next start; returns how long it has to wait, in seconds."""
@@ -71,6 +72,16 @@ class Pace:
         self._served += 1
         if not math.isinf(self.rate_per_s):
             self.rate_per_s += self._step_per_s / max(self.rate_per_s, 1.0)
+
+    def allowed(self, requests_left: int, *, now_s: float, window_s: float) -> None:
+        """An answer told how many more requests a window of `window_s` allows: with none left, its end is waited for.
+
+        When it began is not told: at the latest with the first answer of it that was seen.
+        """
+        if now_s - self._window_s >= window_s:
+            self._window_s = now_s
+        if not requests_left:
+            self._resume_s = max(self._resume_s, self._window_s + window_s)
 
     def _roll(self, now_s: float) -> None:
         """Count by the second, and remember the second before."""

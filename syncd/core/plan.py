@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from syncd.core.classify import Facts, Removal, Upload, classify, left_out, must_be_compared, occupied_parents
+from syncd.core.classify import Facts, Removal, Upload, classify, occupied_parents
 from syncd.core.diff import Difference
 from syncd.core.guard import Guard
 from syncd.core.model import (
@@ -33,6 +33,7 @@ from syncd.core.model import (
 from syncd.core.moves import Pair, nominees
 from syncd.core.paths import ancestors_of, is_below, path_of, slice_below
 from syncd.core.policy import Policy
+from syncd.core.questions import left_out, may_be_adopted, must_be_compared
 from syncd.core.renames import DirectoryMove, Moves, find_moves
 
 TAKEN = "something that this job may not delete is in its place on the destination"
@@ -75,6 +76,8 @@ class Plan:
     held_because: str | None = None
     withheld: tuple[Withheld, ...] = ()
     extra: int = 0
+    by_size: int = 0
+    """Of the adopted: files whose content could not be compared."""
     kept: int = 0
 
     @property
@@ -85,8 +88,12 @@ class Plan:
 
 def to_be_read(differences: Sequence[Difference], policy: Policy) -> list[LocalEntry]:
     """The local files whose checksum `decide` needs and the baseline cannot tell."""
-    wanted = {one.key: one.local for one in differences if one.local is not None and must_be_compared(one)}
-    if policy.moves:
+    wanted = {
+        one.key: one.local
+        for one in differences
+        if one.local is not None and (must_be_compared(one) or may_be_adopted(one, policy))
+    }
+    if policy.renames:
         wanted |= {entry.key: entry for entry in nominees(differences, policy)}
     return [wanted[key] for key in sorted(wanted)]
 
@@ -128,17 +135,21 @@ class _Draft:
     ) -> None:
         self.facts = facts
         moves = Moves((), [], list(differences))
-        if facts.policy.moves:
+        if facts.policy.renames:
             moves = find_moves(moves.rest, facts, whole_only=whole_only)
         self.directory_moves = moves.directories
         self.pairs = moves.files
         self.findings = classify(moves.rest, facts)
-        for pair in self.pairs:
-            del self.findings.uploads[pair.local.key]
-            self._moves_away(pair.source.key)
+        self.superseded: dict[bytes, str] = {}
+        if facts.policy.capabilities.move:
+            for pair in self.pairs:
+                del self.findings.uploads[pair.local.key]
+                self._moves_away(pair.source.key)
+        else:
+            self._upload_renamed()
         self._keep_what_is_refused()
-        self.renewed = self._renewed()
-        gone = self.findings.gone
+        self.renewed = self._renewed() | self.superseded
+        gone = {key: one for key, one in self.findings.gone.items() if key not in self.superseded}
         self.waiting = set() if licensed is None else {key for key in gone if key not in licensed}
         self.withheld = {key: Withheld(key, _files(gone[key]), self.renewed.get(key)) for key in self.waiting}
         self.deletions = sum(_files(removal) for key, removal in gone.items() if key not in self.waiting)
@@ -150,6 +161,18 @@ class _Draft:
         removal = self.findings.gone.pop(key)
         if removal.also:
             self.findings.gone[key] = removal._replace(remote=removal.also[0], also=removal.also[1:])
+
+    def _upload_renamed(self) -> None:
+        """Where the remote cannot move, a renamed file is uploaded, and its old copy is none that the guard counts."""
+        for pair in self.pairs:
+            old, new = pair.source.key, pair.local.key
+            reason = f"same content as {path_of(old)}, which is gone; the remote cannot move it"
+            self.findings.uploads[new] = self.findings.uploads[new]._replace(reason=reason)
+            removal = self.findings.gone[old]
+            if not removal.also:
+                self.findings.gone[old] = removal._replace(reason=f"uploaded as {path_of(new)} instead")
+                self.superseded[old] = path_of(new)
+        self.pairs = []
 
     def _keep_what_is_refused(self) -> None:
         """A file renamed to where the remote cannot have it stays there under its old name."""
@@ -239,6 +262,7 @@ class _Draft:
             skipped=tuple(findings.skipped),
             withheld=tuple(self.withheld.values()),
             extra=findings.extra,
+            by_size=findings.by_size,
             kept=findings.kept,
         )
 
@@ -267,9 +291,9 @@ class _Draft:
         for key, (local, remote, base, reason, aside) in uploads:
             if remote is None or remote.kind == Kind.DIRECTORY:
                 begun = base is not None and base.sync == Sync.CLAIMED
-                yield Create(path_of(key), reason, local, begun)
+                yield Create(path_of(key), reason, local, begun, self.findings.beside.get(key, ()))
             else:
-                yield Replace(path_of(key), reason, local, remote, base, aside)
+                yield Replace(path_of(key), reason, local, remote, base, aside, self.findings.beside.get(key, ()))
 
     def _deletes(self) -> list[Delete]:
         """Deepest first; a directory of which nothing stays goes in one call with everything in it."""
@@ -296,7 +320,7 @@ class _Draft:
         inside = [self.findings.gone[one] for one in members if one != key]
         covers = tuple(record for removal in inside for record in (removal.remote, *removal.also))
         after = () if in_the_way else tuple(self.renewed[one] for one in members if one in self.renewed)
-        yield Delete(path_of(key), reason, remote, covers, after, in_the_way)
+        yield Delete(path_of(key), reason, remote, covers, after, in_the_way, superseded=key in self.superseded)
         for record in also:
             yield Delete(path_of(key), reason, record, (), after, in_the_way)
 

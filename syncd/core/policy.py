@@ -32,10 +32,13 @@ class Policy:
     filter: Filter
     order: Order = Order.SMALL_FIRST
     on_drift: OnDrift = OnDrift.OVERWRITE
+    adopt_by_size: bool = False
+    """Whether a file that nothing is known of is taken for the source's if the remote only tells that its size is."""
 
     @property
-    def moves(self) -> bool:
-        return self.delete is not DeleteMode.NEVER and self.capabilities.move
+    def renames(self) -> bool:
+        """Whether what left one path and came to another is looked for."""
+        return self.delete is not DeleteMode.NEVER
 
     @property
     def takes_all(self) -> bool:

@@ -28,6 +28,8 @@ class Patience:
     standstill_s: float = 120.0
     """How long a directory's move or deletion may show no progress."""
     poll_cap_s: float = 5.0
+    rate_window_s: float = 60.0
+    """How long a window lasts of which the remote tells how many requests are left in it: Privasfer's minute."""
     connect_s: float = 15.0
     stall_s: float = 60.0
     """How long a connection may make no progress in either direction."""

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
+from syncd.core.claims import upload_claim
 from syncd.core.model import (
     BaselineEntry,
     Create,
@@ -42,11 +43,13 @@ class Effects:
     async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
         key, content = operation.local.key, await self._read(operation)
         size = content.entry.size
-        claim = claimed(key, content.checksum, size_bytes=size)
+        claim = claimed(key, self._claim(content, operation.beside), size_bytes=size)
         before = [claim] if operation.begun else []
         async with self._intending([claim], parents, before=before):
             begun_s_ago = self._job.asked_s_ago(key) if operation.begun else None
-            record = await self._job.remote.create(operation.path, content, begun_s_ago=begun_s_ago)
+            record = await self._job.remote.create(
+                operation.path, content, begun_s_ago=begun_s_ago, beside=operation.beside
+            )
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
         self._report.bytes_uploaded += content.entry.size
@@ -54,6 +57,9 @@ class Effects:
     async def replace(self, operation: Replace) -> None:
         if operation.aside:
             await self._replace_aside(operation)
+            return
+        if not self._job.policy.capabilities.replace_in_place:
+            await self._replace_by_another(operation)
             return
         key, content = operation.local.key, await self._read(operation)
         size = content.entry.size
@@ -82,6 +88,28 @@ class Effects:
         await self.confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
+
+    async def _replace_by_another(self, operation: Replace) -> None:
+        """The new record first, then the old one goes. Between any two steps the row tells which of both is which."""
+        key, content = operation.local.key, await self._read(operation)
+        size = content.entry.size
+        old, base = operation.remote, operation.base
+        beside = (old.id, *operation.beside)
+        known = base if base is not None and base.id == old.id else None
+        claim = claimed(key, self._claim(content, beside), size_bytes=size, base=known, record_id=old.id)
+        async with self._claiming([claim], before=[base] if base else []):
+            record = await self._job.remote.create(operation.path, content, beside=beside)
+            row = uploaded(content.fingerprint, record)
+            await self._ledger.claim([row._replace(claim=old.id)])
+            self._report.replaced += 1
+            self._report.bytes_uploaded += size
+            await self._job.remote.delete(old)
+        await self.confirmation.expect(row, record)
+
+    def _claim(self, content: Content, beside: Sequence[str]) -> str | None:
+        """What tells an upload's effect from others' records, should its end not be seen."""
+        checksums = self._job.policy.capabilities.checksums
+        return content.checksum if checksums else upload_claim(content.entry.size, beside)
 
     async def _read(self, operation: Create | Replace) -> Content:
         entry = operation.local
@@ -172,12 +200,13 @@ class Effects:
             self._job.telemetry.done(one)
 
     async def delete(self, operation: Delete, *, forgettable: Collection[bytes]) -> None:
-        """`forgettable`: the keys of leftovers at whose path nothing else is known. What holds no file of anybody's (a
-        leftover, an emptied directory) is never kept in the trash."""
-        if self._job.trash is not None and operation.files:
+        """`forgettable`: the keys of leftovers at whose path nothing else is known. What is no leftover goes to the
+        trash where there is one, a directory that seems empty too, for the sake of what may have come into it."""
+        if self._job.trash is not None and not operation.leftover:
             await self._job.trash.take(operation.remote, operation.path, self._stamp)
         else:
             await self._job.remote.delete(operation.remote)
         keys = [operation.remote.key, *(record.key for record in operation.covers)]
         await self._ledger.record([], [key for key in keys if not operation.leftover or key in forgettable])
         self._report.deleted += operation.files
+        self._report.superseded += operation.files * operation.superseded

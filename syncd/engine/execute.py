@@ -319,7 +319,8 @@ class Execution:
         """Whether the local side came back since it was looked at: then it is not deleted, and looked at again."""
         if operation.leftover or operation.in_the_way:
             return False
-        if await asyncio.to_thread(self._job.tree.exists, operation.path):
+        as_directory = self._job.policy.capabilities.directories
+        if await asyncio.to_thread(self._job.tree.exists, operation.path, as_directory=as_directory):
             self._outcome.again = True
             return True
         return False

@@ -166,7 +166,7 @@ def _unsure(job: Job, found: Sequence[Difference]) -> dict[bytes, float]:
     not listed; but for uploads that go on, which look for it themselves."""
     unsure = {}
     for key, local, remote, base, _ in found:
-        if remote is not None or base is None or base.id != "":
+        if remote is not None or base is None or base.id != "" or base.sync == Sync.ADOPTED:
             continue
         goes_on = base.sync == Sync.CLAIMED and local is not None and local.kind == Kind.FILE
         left_s = job.unlisted_for_s(key)

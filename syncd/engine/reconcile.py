@@ -100,7 +100,8 @@ class Reconcile:
     async def _rounds(self) -> None:
         turn, waits = 1, 0
         while True:
-            decision = await self.decide(await observe(self._job), done=self._report.deleted)
+            done = self._report.deleted - self._report.superseded
+            decision = await self.decide(await observe(self._job), done=done)
             done_before = self._files_done
             for drift in self._note(decision.plan):
                 self._job.telemetry.drifted(drift)
@@ -162,7 +163,8 @@ class Reconcile:
             return
         there = f"{view.census.present} of {view.census.known} known files are there"
         if verdict is Source.MOVED or self._job.accept_source:
-            self._notice(f"the source is on another filesystem than at the last sync; taken, because {there}")
+            why = f"because {there}" if verdict is Source.MOVED else f"as told, though only {there}"
+            self._notice(f"the source is on another filesystem than at the last sync; taken, {why}")
         else:
             raise SourceForeign(
                 f"the source is on another filesystem than at the last sync, and only {there}: nothing was changed. "
@@ -244,10 +246,12 @@ class Reconcile:
         report.held = plan.held
         report.extra = plan.extra
         hopeless = sum(_is_of_local_file(problem) for problem in plan.problems)
-        differing = done_before + _files_arriving(plan) + hopeless + plan.kept
+        differing = done_before + files_arriving(plan) + hopeless + plan.kept
         report.unchanged = max(decision.view.census.local - differing, 0)
         if plan.held_because is not None:
             self._notice(f"deletions are held: {plan.held_because}")
+        if plan.by_size:
+            self._notice(f"{plan.by_size} files were adopted by their size alone: their content was not compared")
         if plan.skipped and not decision.view.census.local:
             self._notice(
                 f"everything in the source was skipped ({len(plan.skipped)} entries, {plan.skipped[0].reason})"
@@ -279,7 +283,8 @@ def detached_text(paths: Sequence[str]) -> str:
     return f"the filters leave out now, and the destination keeps as it is ({len(paths)}): {named}"
 
 
-def _files_arriving(plan: Plan) -> int:
+def files_arriving(plan: Plan) -> int:
+    """How many local files are at their place on the destination only after the plan."""
     moved = sum(one.files for one in plan.operations if isinstance(one, Move))
     return moved + sum(isinstance(one, Create | Replace) for one in plan.operations)
 

@@ -53,7 +53,11 @@ class Account:
         self.patience = patience or Patience()
         self.guard = StorageGuard(self.api)
         limiter = Limiter(
-            max_connections=max_connections, requests_per_second=requests_per_second, clock=clock, sleep=sleep
+            max_connections=max_connections,
+            requests_per_second=requests_per_second,
+            window_s=self.patience.rate_window_s,
+            clock=clock,
+            sleep=sleep,
         )
         self._shared = Shared(
             name=name,

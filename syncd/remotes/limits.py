@@ -54,9 +54,12 @@ class Turns:
 class Limiter:
     """At most `max_connections` requests at once, started no faster than the remote and the configuration allow."""
 
-    def __init__(self, *, max_connections: int, requests_per_second: float, clock: Clock, sleep: Sleep) -> None:
+    def __init__(
+        self, *, max_connections: int, requests_per_second: float, window_s: float, clock: Clock, sleep: Sleep
+    ) -> None:
         self.pace = Pace(cap_per_s=requests_per_second or math.inf)
         self._permits = Turns(max_connections)
+        self._window_s = window_s
         self._clock = clock
         self._sleep = sleep
 
@@ -82,6 +85,10 @@ class Limiter:
             self.pace.throttled(started_s=started_s, now_s=self._clock(), retry_after_s=retry_after_s)
         elif status < 500:
             self.pace.succeeded(self._clock())
+
+    def told(self, *, requests_left: int) -> None:
+        """Learn from an answer how many more requests this window allows (`X-RateLimit-Remaining`)."""
+        self.pace.allowed(requests_left, now_s=self._clock(), window_s=self._window_s)
 
     def paused_s(self) -> float:
         """How much longer the remote asked to be left alone."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
 
 from syncd.core.bandwidth import UNLIMITED, Timetable
@@ -108,7 +108,10 @@ class Losant:
         record = await self._api.record(record_id)
         return None if record is None else self._place.entry(record)
 
-    async def create(self, path: str, content: Content, *, begun_s_ago: float | None = None) -> RemoteEntry:
+    async def create(
+        self, path: str, content: Content, *, begun_s_ago: float | None = None, beside: Collection[str] = ()
+    ) -> RemoteEntry:
+        del beside  # names do not repeat
         found = None if begun_s_ago is None else await self._found(path, begun_s_ago)
         made = found or await self._make(path, {"type": "file", **described(content)})
         ticket = made if isinstance(made, Ticket) else await self._api.patch(made.id, content)

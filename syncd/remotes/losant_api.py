@@ -72,13 +72,13 @@ class Api:
 
     async def record(self, record_id: str) -> Record | None:
         """None if it is not there (any more)."""
-        return await self._get(Request("record", "GET", self._url(record_id), _record))
+        return await self._get(Request("get", "GET", self._url(record_id), _record))
 
     async def located(self, record_id: str) -> Located | None:
         """The record with the address of its content, for a private file one that is good for some minutes; None if it
         is not there (any more)."""
         url = self._url(record_id, url_ttl_s=DOWNLOAD_TTL_S)
-        return await self._get(Request("record", "GET", url, _located))
+        return await self._get(Request("get", "GET", url, _located))
 
     async def _get(self, request: Request[T]) -> T | None:
         try:
@@ -91,7 +91,7 @@ class Api:
     async def create(self, target: Target, wanted: Wanted, attempts: Attempts) -> Ticket:
         """Not repeatable: raises Failed when it may have happened. Raises AlreadyExists."""
         body = msgspec.json.encode({"name": target.name, "parentDirectory": target.parent, **wanted})
-        request = Request("record", "POST", self._create_url, _record, body, JSON, repeatable=False)
+        request = Request("create", "POST", self._create_url, _record, body, JSON, repeatable=False)
         try:
             return self._ticket(await self._transport.send(request, attempts))
         except Refused as refusal:
@@ -100,7 +100,7 @@ class Api:
     async def patch(self, record_id: str, content: Content) -> Ticket:
         """A fresh upload form for an existing record. Raises NotFound."""
         body = msgspec.json.encode(described(content))
-        request = Request("record", "PATCH", self._url(record_id), _record, body, JSON)
+        request = Request("patch", "PATCH", self._url(record_id), _record, body, JSON)
         try:
             return self._ticket(await self._transport.send(request))
         except Refused as refusal:
@@ -109,7 +109,7 @@ class Api:
     async def move(self, record_id: str, target: Target, attempts: Attempts) -> Record:
         """Returns the new record. Not repeatable, as `create`. Raises NotFound, AlreadyExists."""
         query = f"name={quote(target.name, safe='')}&parentDirectory={quote(target.parent, safe='')}"
-        request = Request("record", "POST", self._url(record_id, "/move", query), _record, repeatable=False)
+        request = Request("move", "POST", self._url(record_id, "/move", query), _record, repeatable=False)
         try:
             return await self._transport.send(request, attempts)
         except Refused as refusal:
@@ -118,7 +118,7 @@ class Api:
     async def delete(self, record_id: str) -> None:
         """A record that is not there is success."""
         try:
-            await self._transport.send(Request("success", "DELETE", self._url(record_id), _success))
+            await self._transport.send(Request("delete", "DELETE", self._url(record_id), _success))
         except Refused as refusal:
             if refusal.status != 404:
                 raise

@@ -117,6 +117,8 @@ class Limited:
             self._limiter.release()
         retry_after_s = answer.retry_after_s() if answer.status >= 400 else 0.0
         self._limiter.answered(answer.status, started_s=started_s, retry_after_s=retry_after_s)
+        if (left := answer.headers.get("X-RateLimit-Remaining", "")).isdecimal():
+            self._limiter.told(requests_left=int(left))
         return answer
 
 
@@ -217,7 +219,9 @@ class Retrying:
         try:
             value = request.decode(answer)
         except ValueError as error:
-            message = f"{request.url.host} answered {answer.status} with what is no {request.operation}: {error}"
+            message = (
+                f"{request.url.host} answered {answer.status} a {request.operation} with what it cannot be: {error}"
+            )
             raise Failed(message, uncertain=True) from error
         shared.pulse.succeeded()
         return value
@@ -252,8 +256,11 @@ class Retrying:
 
 
 class _ErrorBody(msgspec.Struct):
+    """`errors`: what is wrong with which field, where the API validates as Laravel does."""
+
     type: str = ""
     message: str = ""
+    errors: dict[str, list[str]] = {}
 
 
 def explained(answer: Answer, *, secret: str) -> Refused:
@@ -265,7 +272,8 @@ def explained(answer: Answer, *, secret: str) -> Refused:
             body = msgspec.json.decode(answer.body, type=_ErrorBody)
         except ValueError:
             body = _ErrorBody()
-        code, message = body.type, body.message
+        complaints = [one for field in body.errors.values() for one in field]
+        code, message = body.type, " ".join(complaints) or body.message
     elif b"<Error>" in text:
         code, message = _between(text, b"Code"), _between(text, b"Message")
     return Refused(answer.status, _clean(code, secret) or _clean(answer.reason, secret), _clean(message, secret))

@@ -68,8 +68,8 @@ class Uploader:
         meter = Meter(self._sent)
         while True:
             meter.begin_again()
-            if content.data is not None and len(content.data) <= WHOLE_BYTES:
-                await self._throttle.grant(len(content.data))
+            if is_whole(content):
+                await self._throttle.grant(content.entry.size)
             try:
                 answer = await self._transport.send(self._request(ticket, content, name=name, meter=meter))
             except Refused as refusal:
@@ -80,8 +80,8 @@ class Uploader:
             checksum = content.checksum
             held = await self._held(ticket.record.id, answer, checksum)
             if held is not None:
-                if content.data is not None and len(content.data) <= WHOLE_BYTES:
-                    meter.given(len(content.data))
+                if is_whole(content):
+                    meter.given(content.entry.size)
                 return held
             if resent:
                 raise Rejected(f"checksum mismatch: the remote does not hold {checksum} after two uploads")
@@ -92,17 +92,13 @@ class Uploader:
             url = self._guard.check(ticket.upload.url)
             fields = {key: value for key, value in ticket.upload.fields.items() if key != "bucket"}
             form = Form(fields=fields, part="file", filename=name, content=content)
-            return Request("upload", "POST", url, _as_is, self._body(form, meter), _headers(form), foreign=True)
+            body = body_of(form, meter, self._throttle)
+            return Request("upload", "POST", url, _as_is, body, _headers(form), foreign=True)
         if ticket.direct is None:
             raise Rejected("the remote gave nowhere to upload to")
         form = Form(fields={}, part="privateFile", filename=name, content=content)
-        return Request("upload", "POST", ticket.direct, _record, self._body(form, meter), _headers(form))
-
-    def _body(self, form: Form, meter: Meter) -> bytes | StreamedForm:
-        data = form.content.data
-        if data is None or len(data) > WHOLE_BYTES:
-            return StreamedForm(form, meter, self._throttle)
-        return form.whole(data)
+        body = body_of(form, meter, self._throttle)
+        return Request("upload", "POST", ticket.direct, _record, body, _headers(form))
 
     async def _held(self, record_id: str, answer: Answer | Record, checksum: str | None) -> bool | None:
         """Whether the record is completed with the content, False if only the content is known to be there, None if
@@ -119,6 +115,17 @@ class Uploader:
             return True if record is not None and _proves(record, checksum) else None
 
         return await self._waits.appearance(look)
+
+
+def is_whole(content: Content) -> bool:
+    """Whether it is sent at once."""
+    return content.data is not None and len(content.data) <= WHOLE_BYTES
+
+
+def body_of(form: Form, meter: Meter, throttle: Throttle) -> bytes | StreamedForm:
+    """What to send. Only one that is streamed asks the throttle and tells the meter by itself."""
+    data = form.content.data
+    return form.whole(data) if data is not None and len(data) <= WHOLE_BYTES else StreamedForm(form, meter, throttle)
 
 
 def _proves(record: Record, checksum: str | None) -> bool:

@@ -16,12 +16,18 @@ from syncd.core.model import DeleteMode, OnDrift, Order
 from syncd.errors import ConfigurationError
 from syncd.settings import tokens, values
 from syncd.settings.complaints import did_you_mean, option_complaint
-from syncd.settings.load import Loaded, usual_files
+from syncd.settings.load import Loaded, absolute, usual_files
 from syncd.settings.schema import JobSettings, RemoteSettings
 from syncd.settings.specs import JobSpec, Options, RemoteSpec
 
+API_URLS = {
+    "losant": "https://api.losant.com",
+    "losant-private": "https://api.losant.com",
+    "privasfer": "https://privasfer.com",
+}
+WITHOUT_APPLICATION = frozenset({"privasfer", "sandbox"})
+WITHOUT_CHECKSUMS = frozenset({"privasfer"})
 CANNOT_MOVE = frozenset({"privasfer"})
-API_URLS = {"losant": "https://api.losant.com", "losant-private": "https://api.losant.com"}
 
 
 def is_pair(words: Sequence[str]) -> bool:
@@ -37,12 +43,23 @@ def job_specs(words: Sequence[str], loaded: Loaded, options: Options, *, contact
     check(loaded)
     accounts = _Accounts(loaded, options, contacting=contacting)
     specs = [_pair(words, accounts)] if is_pair(words) else _named(words, loaded, accounts)
+    if options.adopt_by_size:
+        _refuse_adoption_by_size(specs)
     remotes = {spec.remote for spec in specs if spec.remote.kind != "sandbox"}
     if len(remotes) > 1 and (options.token_file or options.api_url):
         option = "--token-file" if options.token_file else "--api-url"
         listed = ", ".join(sorted(remote.name for remote in remotes))
         raise ConfigurationError(f"{option} is for one remote, these jobs use {listed}")
     return specs
+
+
+def _refuse_adoption_by_size(specs: Sequence[JobSpec]) -> None:
+    for spec in specs:
+        if spec.remote.kind not in WITHOUT_CHECKSUMS:
+            raise ConfigurationError(
+                f"--adopt-by-size is for remotes without checksums (privasfer); {spec.name} is on one of kind "
+                f"{spec.remote.kind}, where the content is compared"
+            )
 
 
 def destination(text: str, loaded: Loaded, options: Options) -> tuple[RemoteSpec, str]:
@@ -87,8 +104,10 @@ def check(loaded: Loaded) -> None:
 
 
 def _remote_problems(name: str, remote: RemoteSettings) -> list[str]:
-    if remote.kind in API_URLS and remote.application_id is None:
+    if remote.kind not in WITHOUT_APPLICATION and remote.application_id is None:
         return [f"remotes.{name}.application_id: is required for kind {remote.kind}"]
+    if remote.kind == "privasfer" and remote.application_id is not None:
+        return [f"remotes.{name}.application_id: kind {remote.kind} has none, the token says whose account it is"]
     return []
 
 
@@ -192,7 +211,7 @@ def _pair(words: Sequence[str], accounts: _Accounts) -> JobSpec:
     remote, directory = accounts.at(target)
     if not text:
         raise ConfigurationError("the source is an empty word")
-    source = Path(text).absolute()
+    source = absolute(Path(text))
     name = source.resolve().name or str(source)
     given = {
         "source": str(source),
@@ -243,6 +262,7 @@ def _spec(
         drain_s=values.parse_duration(job.drain),
         verify_checksums=options.checksum,
         accept_source=options.accept_source,
+        adopt_by_size=options.adopt_by_size,
         settle_s=values.parse_duration(job.settle),
         settle_max_s=values.parse_duration(job.settle_max),
         rescan_s=values.parse_duration(job.rescan),
@@ -261,7 +281,7 @@ def _remote(name: str, loaded: Loaded, *, contacting: bool) -> RemoteSpec:
     if remote is None:
         raise ConfigurationError(f"{name}: no such remote{_known(name, loaded.settings.remotes)}")
     token = None
-    if _needs_account(remote.kind) and contacting:
+    if remote.kind != "sandbox" and contacting:
         token = tokens.tokens_of(loaded).get(name)
         if token is None:
             raise ConfigurationError(
@@ -283,7 +303,7 @@ def _remote(name: str, loaded: Loaded, *, contacting: bool) -> RemoteSpec:
 def _of_url(kind: str, application_id: str | None, options: Options, *, contacting: bool) -> RemoteSpec:
     """The account of a destination URL: everything but its token and address has its default."""
     token, api_url = None, None
-    if _needs_account(kind):
+    if kind != "sandbox":
         token = _token_of_url(kind, application_id, options) if contacting else None
         api_url = _api_url(options) or API_URLS[kind]
     return RemoteSpec(
@@ -300,18 +320,11 @@ def _of_url(kind: str, application_id: str | None, options: Options, *, contacti
 def _token_of_url(kind: str, application_id: str | None, options: Options) -> tokens.Token:
     token = tokens.of_file(Path(options.token_file)) if options.token_file else tokens.from_environment()
     if token is None:
-        raise ConfigurationError(f"{kind}://{application_id}: has no token: set $SYNCD_TOKEN or give --token-file")
+        raise ConfigurationError(
+            f"{kind}://{application_id or ''}: has no token: set $SYNCD_TOKEN or give --token-file"
+        )
     token.read()
     return token
-
-
-def _needs_account(kind: str) -> bool:
-    """False for the embedded sandbox. Raises ConfigurationError for a kind that is not built."""
-    if kind == "sandbox":
-        return False
-    if kind not in API_URLS:
-        raise ConfigurationError(f"remotes of kind {kind} are not supported by this version")
-    return True
 
 
 def _api_url(options: Options) -> str | None:

@@ -18,7 +18,8 @@ class RemoteSpec:
     """One account on one file API.
 
     `token` reads the token anew at each call, so that a rotated file is seen, and raises ConfigurationError naming
-    what is wrong with it. It, `application_id` and `api_url` are None for the embedded sandbox.
+    what is wrong with it. It, `application_id` and `api_url` are None for the embedded sandbox; Privasfer has no
+    applications.
     `requests_per_second` 0: adapt to the remote.
     """
 
@@ -56,6 +57,7 @@ class JobSpec:
     drain_s: float
     verify_checksums: bool
     accept_source: bool
+    adopt_by_size: bool
     settle_s: float
     settle_max_s: float
     rescan_s: float
@@ -92,3 +94,4 @@ class Options:
     api_url: str | None = None
     checksum: bool = False
     accept_source: bool = False
+    adopt_by_size: bool = False

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from syncd.core.bandwidth import Change, Timetable
+from syncd.core.filters import Filter
 from syncd.core.model import MaxDelete
+from syncd.errors import ConfigurationError
 
 COMMANDS = frozenset(
     {"apply", "approve", "check", "config", "history", "init", "ls", "pause", "plan", "pull"}
@@ -79,6 +81,16 @@ def parse_max_delete(text: str) -> MaxDelete:
     return MaxDelete(count=None, percent=float(match[1]))
 
 
+def parse_pattern(text: str) -> Filter:
+    """One gitignore pattern."""
+    try:
+        return Filter(exclude=[text])
+    except ConfigurationError:
+        raise ValueError(
+            'must be a gitignore pattern that can match something, such as "*.tmp", ".git/" or "\\\\#*"'
+        ) from None
+
+
 def check_name(text: str) -> str:
     """The name of a job or of a remote."""
     if not _NAME.fullmatch(text):
@@ -137,7 +149,7 @@ def parse_destination(text: str) -> Destination:
     """Of `prod:/assets`, `losant://APP/dir`, `losant-private://APP/dir`, `privasfer:///dir` or `sandbox:/dir`."""
     scheme, colon, rest = text.partition(":")
     if not colon or not scheme:
-        raise ValueError("must be REMOTE:/directory, or losant://APPLICATION_ID/dir, or sandbox:/dir")
+        raise ValueError("must be REMOTE:/directory, losant://APPLICATION_ID/dir, privasfer:///dir or sandbox:/dir")
     if scheme == "sandbox":
         return Destination(directory=parse_directory(rest), kind=scheme)
     if not rest.startswith("//"):

@@ -7,6 +7,7 @@ a machine that is busy for a while moves less.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import shutil
@@ -181,12 +182,36 @@ def peers(bench: Bench) -> Iterator[Row]:
             yield from _times(name, [ours], [peer])
 
 
+def daemon(bench: Bench) -> Iterator[Row]:
+    """A change's way, idle and beside an upload of 1 GiB; 100,000 files idle; 3,000 changes in one directory; the
+    rename of one of 10,000 files."""
+    from tests.bench.daemon import Sizes, measure_daemon, median_ms, worst_ms  # it loads what children must not inherit
+
+    sizes = Sizes(
+        bench.count(200),
+        bench.count(1024) * MIB,
+        bench.count(100_000),
+        bench.count(300),
+        bench.count(3000),
+        bench.count(10_000),
+    )
+    seen = asyncio.run(measure_daemon(bench.work / "daemon", sizes))
+    for what, times_s in (("a change, idle", seen.alone_s), ("a change, uploading", seen.beside_s)):
+        yield Row("daemon", f"{what}: median", median_ms(times_s), "", f"of {len(times_s)}", "<= 60 ms")
+        yield Row("daemon", f"{what}: worst", worst_ms(times_s), "", f"of {len(times_s)}", "<= 300 ms")
+    yield Row("daemon", "idle: cpu", "", "", f"{seen.cpu_share:.2%}", "< 1.5 %")
+    yield Row("daemon", "idle: memory", "", "", f"{seen.peak_bytes / MIB:.0f} MiB", "< 120 MiB")
+    yield Row("daemon", f"{sizes.many} changes in one directory", f"{seen.listings} listings", "", "", "<= 20")
+    yield Row("daemon", f"rename of {sizes.renamed} files", f"{seen.moves} changing requests", "", "", "1")
+
+
 SCENARIOS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cold": cold,
     "latency": latency,
     "noop": noop,
     "big": big,
     "peers": peers,
+    "daemon": daemon,
 }
 
 

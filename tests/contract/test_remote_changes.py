@@ -32,6 +32,7 @@ ODD_NAMES = [
 ]
 
 
+@pytest.mark.needs("checksums")
 async def test_a_created_file_has_content_checksum_and_type(remote_world: World) -> None:
     content = Bytes(b"hello", content_type="image/png", dimensions=(3, 4))
 
@@ -47,6 +48,7 @@ async def test_a_created_file_has_content_checksum_and_type(remote_world: World)
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.needs("move")
 async def test_names_arrive_as_they_are(remote_world: World, name: str) -> None:
     entry = await remote_world.remote.create(f"dir {name[:9]}/{name}", Bytes(b"odd"))
     again = await remote_world.remote.replace(entry, f"dir {name[:9]}/{name}", Bytes(b"odder"))
@@ -57,6 +59,7 @@ async def test_names_arrive_as_they_are(remote_world: World, name: str) -> None:
     assert moved.key in [entry.key for entry in listing.sorted()]
 
 
+@pytest.mark.needs("directories")
 async def test_the_longest_path_below_the_destination_fits(remote_world: World) -> None:
     limit = remote_world.remote.capabilities.max_directory_chars
     directory = "/".join(["d" * 100] * 10)
@@ -91,6 +94,7 @@ async def test_a_large_file_is_streamed(remote_world: World) -> None:
 
 
 @pytest.mark.parametrize("failure", [SourceChanged("it changed"), Unreadable("EIO")])
+@pytest.mark.needs("replace_in_place")
 async def test_a_file_that_changes_while_it_is_read_is_not_published(
     remote_world: World, failure: SourceChanged | Unreadable
 ) -> None:
@@ -111,6 +115,7 @@ async def test_a_file_that_changes_while_it_is_read_is_not_published(
 @pytest.mark.parametrize("status", ["pending", "completed"])
 @pytest.mark.parametrize("size", ["old", "new"])
 @pytest.mark.parametrize("etag", ["old", "none"])
+@pytest.mark.needs("replace_in_place")
 async def test_a_replaced_file_keeps_its_id(remote_world: World, status: str, size: str, etag: str) -> None:
     remote_world.turn(patched_status=status, patched_size=size, patched_etag=etag, completion_delay=0.05)
     before = await remote_world.put("file", b"before")
@@ -132,6 +137,7 @@ async def test_a_private_upload_is_proven_by_the_record(tmp_path: Path) -> None:
         assert private.asked("form") == 0
 
 
+@pytest.mark.needs("replace_in_place")
 async def test_replacing_what_is_gone(remote_world: World) -> None:
     entry = await remote_world.put("file")
     remote_world.sandbox.remove(remote_world.records_at("/dest/file")[0])
@@ -141,6 +147,7 @@ async def test_replacing_what_is_gone(remote_world: World) -> None:
 
 
 @pytest.mark.parametrize("answer", ["conflict", "bad_request"])
+@pytest.mark.needs("unique_names")
 async def test_creating_what_exists(remote_world: World, answer: str) -> None:
     await remote_world.put("file", b"theirs")
     await remote_world.remote.make_directory("directory")
@@ -154,6 +161,7 @@ async def test_creating_what_exists(remote_world: World, answer: str) -> None:
     assert remote_world.files() == {"/dest/file": b"theirs"}
 
 
+@pytest.mark.needs("unique_names")
 async def test_creating_what_exists_where_that_answers_with_the_existing_record(remote_world: World) -> None:
     remote_world.turn(duplicate_create="existing")
     before = await remote_world.put("file", b"before")
@@ -164,6 +172,7 @@ async def test_creating_what_exists_where_that_answers_with_the_existing_record(
     assert remote_world.files() == {"/dest/file": b"after"}
 
 
+@pytest.mark.needs("directories")
 async def test_a_refused_create_says_why(remote_world: World) -> None:
     with pytest.raises(Rejected, match=r"^400 \w+: "):
         await remote_world.put("x" * 1025)
@@ -172,7 +181,7 @@ async def test_a_refused_create_says_why(remote_world: World) -> None:
     assert remote_world.asked("create") == 1
 
 
-@pytest.mark.parametrize(("rule", "asked", "kept"), [("trim", "d/ name ", "d/name"), ("nfc", "d/e\u0301", "d/\u00e9")])
+@pytest.mark.parametrize(("rule", "asked", "kept"), [("trim", "d/name ", "d/name"), ("nfc", "d/e\u0301", "d/\u00e9")])
 async def test_a_name_that_the_remote_changes(remote_world: World, rule: str, asked: str, kept: str) -> None:
     remote_world.turn(names=rule)
 
@@ -186,6 +195,7 @@ async def test_a_name_that_the_remote_changes(remote_world: World, rule: str, as
     assert remote_world.asked("delete") == 0
 
 
+@pytest.mark.needs("move")
 async def test_a_moved_file_has_its_content_at_its_new_path_only(remote_world: World) -> None:
     remote_world.turn(job_delay=0.05)
     before = await remote_world.put("a.txt", b"same")
@@ -197,6 +207,7 @@ async def test_a_moved_file_has_its_content_at_its_new_path_only(remote_world: W
     assert await remote_world.remote.get(after.id) == after
 
 
+@pytest.mark.needs("move")
 async def test_a_moved_directory_has_everything_when_the_call_returns(remote_world: World) -> None:
     remote_world.turn(job_delay=0.1)
     for number in range(12):
@@ -211,6 +222,7 @@ async def test_a_moved_directory_has_everything_when_the_call_returns(remote_wor
     assert not remote_world.records_at("/dest/old")
 
 
+@pytest.mark.needs("move")
 async def test_moving_onto_what_exists(remote_world: World) -> None:
     first, _ = await remote_world.put("first", b"1"), await remote_world.put("second", b"2")
 
@@ -220,6 +232,7 @@ async def test_moving_onto_what_exists(remote_world: World) -> None:
     assert remote_world.files() == {"/dest/first": b"1", "/dest/second": b"2"}
 
 
+@pytest.mark.needs("move")
 async def test_moving_what_is_gone(remote_world: World) -> None:
     entry = await remote_world.put("file")
     await remote_world.remote.delete(entry)
@@ -238,6 +251,7 @@ async def test_deleting_again_is_success(remote_world: World) -> None:
     assert remote_world.files() == {"/dest/file2": b"content"}
 
 
+@pytest.mark.needs("directories")
 async def test_a_deleted_directory_is_gone_when_the_call_returns(remote_world: World) -> None:
     remote_world.turn(job_delay=0.2)
     directory = await remote_world.remote.make_directory("d")
@@ -251,6 +265,7 @@ async def test_a_deleted_directory_is_gone_when_the_call_returns(remote_world: W
     assert remote_world.files() == {"/dest/kept": b"content"}
 
 
+@pytest.mark.needs("directories")
 async def test_a_directory_is_made_with_its_parents(remote_world: World) -> None:
     entry = await remote_world.remote.make_directory("a/b/c")
 
@@ -259,6 +274,7 @@ async def test_a_directory_is_made_with_its_parents(remote_world: World) -> None
 
 
 @pytest.mark.parametrize("knobs", [{"policy_ttl": -1.0}, {"content_length_range": (0, 3)}])
+@pytest.mark.needs("replace_in_place")
 async def test_a_form_that_the_storage_refuses(remote_world: World, knobs: dict[str, Any]) -> None:
     """Once more with a fresh form, then the path fails with what the storage said."""
     remote_world.turn(**knobs)
@@ -269,6 +285,7 @@ async def test_a_form_that_the_storage_refuses(remote_world: World, knobs: dict[
     assert remote_world.asked("patch") == (1 if "policy_ttl" in knobs else 0)
 
 
+@pytest.mark.needs("replace_in_place")
 async def test_a_form_that_expired_is_asked_for_anew(remote_world: World) -> None:
     remote_world.turn(faults=(Fault("form", "status", status=403, count=1),))
 

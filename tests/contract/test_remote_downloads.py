@@ -15,6 +15,8 @@ from syncd.sandbox import Fault
 from syncd.sandbox import Kind as Library
 from tests.remote_support import QUICK, Answering, Bytes, Received, World, storage, world
 
+pytestmark = pytest.mark.needs("download")
+
 
 def told(body: bytes, status: int = 200) -> Answering:
     async def answer(_: web.BaseRequest) -> web.StreamResponse:

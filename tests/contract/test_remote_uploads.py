@@ -25,6 +25,7 @@ def told(status: int = 204, **headers: str) -> Answering:
     return answer
 
 
+@pytest.mark.needs("replace_in_place")
 async def test_the_upload_host_never_sees_the_token(tmp_path: Path, library: Library) -> None:
     async with world(tmp_path, library, separate_storage=True) as apart:
         entry = await apart.put("file")
@@ -53,6 +54,7 @@ async def test_the_upload_host_never_sees_the_token(tmp_path: Path, library: Lib
         ("http://[1.2.3/", "is none"),
     ],
 )
+@pytest.mark.needs("replace_in_place")
 async def test_upload_urls_that_are_refused(remote_world: World, url: str, reason: str) -> None:
     remote_world.turn(upload_url=url)
 
@@ -64,6 +66,7 @@ async def test_upload_urls_that_are_refused(remote_world: World, url: str, reaso
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.needs("replace_in_place")
 async def test_a_redirect_of_an_upload_is_not_followed(remote_world: World) -> None:
     async with storage(remote_world, told(307, Location=remote_world.sandbox.url)):
         with pytest.raises(Rejected, match=r"^307 Temporary Redirect"):
@@ -83,6 +86,7 @@ async def test_a_redirect_of_the_api_is_not_followed(remote_world: World) -> Non
         assert len(host.headers) == 2
 
 
+@pytest.mark.needs("replace_in_place")
 async def test_a_checksum_that_differs_is_sent_once_more(remote_world: World) -> None:
     right, wrong = f'"{md5(b"content")}"', f'"{md5(b"something else")}"'
     async with storage(remote_world, told(ETag=wrong), told(ETag=right)):
@@ -95,6 +99,7 @@ async def test_a_checksum_that_differs_is_sent_once_more(remote_world: World) ->
         assert len(host.headers) == 2
 
 
+@pytest.mark.needs("replace_in_place")
 async def test_an_answer_without_checksum_is_proven_by_the_record(remote_world: World) -> None:
     async def kept(request: web.BaseRequest) -> web.StreamResponse:
         async with aiohttp.ClientSession() as onward:
@@ -110,6 +115,7 @@ async def test_an_answer_without_checksum_is_proven_by_the_record(remote_world: 
         assert (entry.status, entry.checksum) == (Status.COMPLETED, md5(b"replaced"))
 
 
+@pytest.mark.needs("replace_in_place")
 async def test_an_answer_without_checksum_and_without_effect_is_no_success(remote_world: World) -> None:
     async with storage(remote_world, told(204)) as host:
         with pytest.raises(Rejected, match="checksum mismatch"):
@@ -117,6 +123,7 @@ async def test_an_answer_without_checksum_and_without_effect_is_no_success(remot
         assert len(host.headers) == 2
 
 
+@pytest.mark.needs("replace_in_place")
 async def test_a_refusal_before_the_body_was_read_does_not_wait(remote_world: World) -> None:
     async def early(_: web.BaseRequest) -> web.StreamResponse:
         body = "<Error><Code>EntityTooLarge</Code><Message>too large</Message></Error>"
@@ -128,6 +135,7 @@ async def test_a_refusal_before_the_body_was_read_does_not_wait(remote_world: Wo
 
 
 @pytest.mark.parametrize("code", ["RequestTimeout", "IncompleteBody"])
+@pytest.mark.needs("replace_in_place")
 async def test_what_the_storage_says_of_a_bad_connection_is_tried_again(remote_world: World, code: str) -> None:
     async def cut(request: web.BaseRequest) -> web.StreamResponse:
         await request.read()

@@ -58,6 +58,7 @@ class Views:
     rules: Filter = field(default_factory=Filter)
     capabilities: Capabilities = ALL
     empty_directories: bool = True
+    adopt_by_size: bool = False
     order: Order = Order.SMALL_FIRST
     max_delete: MaxDelete = NO_GUARD
     on_drift: OnDrift = OnDrift.OVERWRITE
@@ -135,6 +136,7 @@ class Views:
             capabilities=self.capabilities,
             content_type=content_type,
             filter=self.rules,
+            adopt_by_size=self.adopt_by_size,
             on_drift=self.on_drift,
             order=self.order,
         )

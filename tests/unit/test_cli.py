@@ -14,7 +14,7 @@ import pytest
 
 from syncd import __version__
 from syncd.app import daemon, once, visits
-from syncd.cli import LATER, run
+from syncd.cli import COMMANDS, run
 from syncd.core.model import DeleteMode, JobReport, Kind, Problem, RemoteEntry, Status
 from syncd.core.plan import Plan
 from syncd.errors import (
@@ -200,14 +200,6 @@ class TestWords:
         assert said in capsys.readouterr().err.replace("No such option:", "No such option")
         assert (seen.call, seen.listed) == ("", None)
 
-    @pytest.mark.parametrize("command", sorted(LATER))
-    def test_what_comes_later_says_so_and_is_not_offered(self, seen: Seen, capsys: Output, command: str) -> None:
-        assert run(["-v", command, "assets", "--any"]) == 2
-        assert capsys.readouterr().err == f"syncd: syncd {command} is not available in this version\n"
-        assert run(["--help"]) == 0
-        assert f"\n  {command} " not in capsys.readouterr().out
-        assert seen.call == ""
-
 
 class TestExits:
     @pytest.mark.parametrize(
@@ -327,6 +319,11 @@ class TestHelp:
     def test_the_version(self, capsys: Output) -> None:
         assert run(["--version"]) == 0
         assert capsys.readouterr().out == f"syncd {__version__}\n"
+
+    @pytest.mark.parametrize("command", [None, *COMMANDS])
+    def test_every_command_shows_how_it_is_used(self, command: str | None, capsys: Output) -> None:
+        assert run([*([command] if command else []), "--help"]) == 0
+        assert "Examples:" in capsys.readouterr().out
 
     @pytest.mark.parametrize("word", ["--help", "--version"])
     def test_is_quick(self, word: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from syncd.core.filters import Filter
-from syncd.core.model import Capabilities, DeleteMode, Kind, Problem, Skip
+from syncd.core.model import DeleteMode, Kind, Problem, Skip
 from tests.unit.core_support import Views, said
 
 
@@ -89,10 +89,3 @@ def test_a_directory_with_a_name_too_long_fails_by_itself() -> None:
     plan = Views().directory("d" * 41).plan()
     assert plan.operations == ()
     assert [problem.action for problem in plan.problems] == ["mkdir"]
-
-
-def test_where_the_remote_has_no_directories_none_are_made_or_adopted() -> None:
-    flat = Capabilities(False, False, False, False, 40, 60, 1000)
-    plan = Views(capabilities=flat).directory("d").file("d/x").plan()
-    assert said(plan) == ["create d/x"]
-    assert plan.adopted == ()

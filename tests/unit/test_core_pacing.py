@@ -119,3 +119,20 @@ def test_most_of_what_a_remote_allows_is_used_and_little_is_refused(allowed: int
     possible = min(allowed, at_once / trip_s) * 60
     assert served >= 0.6 * possible
     assert refused <= 0.15 * served + 2 * at_once
+
+
+class TestAWindowThatIsTold:
+    def test_is_waited_for_when_nothing_is_left_of_it(self) -> None:
+        pace = Pace()
+        pace.allowed(2, now_s=10.0, window_s=60.0)
+        pace.allowed(1, now_s=20.0, window_s=60.0)
+        assert pace.paused_s(20.0) == 0.0
+        pace.allowed(0, now_s=30.0, window_s=60.0)
+        assert pace.paused_s(30.0) == 40.0
+        assert pace.reserve_s(30.0) == 40.0
+
+    def test_is_another_one_after_its_end(self) -> None:
+        pace = Pace()
+        pace.allowed(5, now_s=10.0, window_s=60.0)
+        pace.allowed(0, now_s=75.0, window_s=60.0)
+        assert pace.paused_s(75.0) == 60.0

@@ -232,6 +232,14 @@ def test_a_path_s_bytes_survive(tmp_path: Path) -> None:
     }
 
 
+def test_a_directory_is_nothing_where_only_files_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "f").touch()
+    tree = Tree(tmp_path, include=(), exclude=(), follow_symlinks=False, left_out=())
+    assert [tree.exists(path) for path in ("d", "f")] == [True, True]
+    assert [tree.exists(path, as_directory=False) for path in ("d", "f")] == [False, True]
+
+
 def test_rules_in_the_source_that_are_other_ones_than_at_the_last_scan_are_told(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     assert not tree.rules_changed()

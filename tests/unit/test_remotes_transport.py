@@ -30,7 +30,7 @@ class World:
         self.asked_at: list[float] = []
         self.slept: list[float] = []
         self.traffic = Traffic()
-        limiter = Limiter(max_connections=4, requests_per_second=0, clock=self.clock, sleep=self.sleep)
+        limiter = Limiter(max_connections=4, requests_per_second=0, window_s=60, clock=self.clock, sleep=self.sleep)
         self.shared = Shared(
             name="prod",
             patience=Patience(),

@@ -91,6 +91,7 @@ class TestJobs:
             drain_s=120.0,
             verify_checksums=True,
             accept_source=True,
+            adopt_by_size=False,
             settle_s=0.5,
             settle_max_s=300.0,
             rescan_s=3600.0,
@@ -299,10 +300,19 @@ class TestWhatContradicts:
         options = write(MINIMAL.replace('kind = "losant"', 'kind = "privasfer"') + line)
         assert "needs a remote that can move files, which privasfer cannot" in refusal(options)
 
-    def test_a_kind_that_is_not_built_is_refused_at_a_run(self, write: Write) -> None:
+    def test_privasfer_has_no_applications(self, write: Write) -> None:
         options = write(MINIMAL.replace('kind = "losant"', 'kind = "privasfer"'))
-        check(load(options))
-        assert refusal(options) == "remotes of kind privasfer are not supported by this version"
+        assert refusal(options).startswith("remotes.prod.application_id: kind privasfer has none")
+
+    def test_adopting_by_size_is_for_remotes_without_checksums(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SYNCD_TOKEN", "t")
+        options = write(MINIMAL, adopt_by_size=True)
+        assert refusal(options).startswith("--adopt-by-size is for remotes without checksums (privasfer); assets is on")
+        (spec,) = specs(options, "/srv", "privasfer:///x")
+        assert (spec.adopt_by_size, spec.remote.api_url) == (True, "https://privasfer.com")
+        assert (spec.remote.application_id, spec.directory) == (None, "x")
 
 
 def test_a_listing_has_the_account_of_its_destination(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
