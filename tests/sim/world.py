@@ -230,8 +230,13 @@ class World:
 def end(loop: VirtualLoop) -> None:
     """Like asyncio.run: cancel what is left and let it end, and what that begins; after a crash nothing of that has an
     effect."""
-    while left := asyncio.all_tasks(loop):
+    while left := sorted(asyncio.all_tasks(loop), key=_number):
         for task in left:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     loop.close()
+
+
+def _number(task: asyncio.Task[Any]) -> int:
+    """Tasks in the order in which they were made; a set of them has another one in each process."""
+    return int(task.get_name().removeprefix("Task-"))
