@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncd.sandbox import APPLICATION_ID, TOKEN, Knobs, Sandbox
-from tests.churn.edits import Edits
+from tests.churn.edits import Edits, make_archive, make_history
 
 ROOT = Path(__file__).parents[2]
 QUIET_S = 60.0
@@ -53,12 +53,15 @@ def knobs(seed: int) -> Knobs:
     return Knobs.from_pairs([*pairs, *more])
 
 
-async def storm(base: Path, *, seed: int, seconds: float) -> Result:
-    """A storm of so many seconds, below `base`."""
+async def storm(base: Path, *, seed: int, seconds: float, unpacked: int = 10_000) -> Result:
+    """A storm of so many seconds, below `base`; the archive that is unpacked in it now and then has so many files."""
     chance = random.Random(seed)
     source = base / "source"
     source.mkdir(parents=True)
-    edits = Edits(source, chance)
+    archive, history = base / "archive.tar", base / "history.git"
+    make_archive(archive, files=unpacked)
+    commits = make_history(history, chance, commits=12)
+    edits = Edits(source, chance, archive=archive, history=history, commits=commits)
     for _ in range(100):
         edits.step()
     async with Sandbox(base / "sandbox", knobs=knobs(seed)) as sandbox:
