@@ -35,16 +35,24 @@ class Confirmation:
         """Completed with other content than was sent: somebody else's, or damaged."""
 
     async def expect(self, row: BaselineEntry, record: RemoteEntry, *, before: str | None = None) -> None:
-        """Record an upload, at once as synced where the answer already shows it completed.
+        """Record an upload, at once as synced where the answer already shows it completed. It is among what is awaited
+        when this returns, not earlier.
 
         `before`: the checksum that the record had; it may be shown as completed until the new content is there.
         """
         if record.status == Status.COMPLETED and record.checksum == row.checksum:
             await self._ledger.record([row._replace(sync=Sync.SYNCED)])
         else:
+            await self._ledger.record([row])
             self._awaited[row.key] = row
             self._before[row.key] = before
-            await self._ledger.record([row])
+
+    def portion(self) -> Confirmation:
+        """What is awaited until now, to be waited for apart from what comes."""
+        portion = Confirmation(self._job, self._ledger)
+        self._awaited, portion._awaited = {}, self._awaited
+        self._before, portion._before = {}, self._before
+        return portion
 
     async def wait(self, *, destination_size: int) -> list[Problem]:
         """Returns the paths that did not become complete. `destination_size`: how many files a full listing holds."""

@@ -95,6 +95,7 @@ class Execution:
         self._forgettable = forgettable
         self._portion = portion
         self._recorded = recorded
+        self._tried: list[Arrival] = []
         self._confirming: list[asyncio.Task[None]] = []
         self._is_new = is_new
         self._destination_size = destination_size
@@ -151,9 +152,8 @@ class Execution:
                 await self._delete(first)
                 await self._run_arrivals([one for one in operations if isinstance(one, Move)], passing)
                 await self._delete(emptied)
-                for portion in self._portions(_uploads_and_directories(operations)):
-                    await self._run_arrivals(portion, passing)
-                    self._begin_to_confirm(portion)
+                await self._run_arrivals(_uploads_and_directories(operations), passing)
+                self._begin_to_confirm()
                 await asyncio.gather(*self._confirming)
                 await self._delete(last)
         finally:
@@ -167,15 +167,17 @@ class Execution:
         """Record what was done until now."""
         await self._ledger.flush()
 
-    def _portions(self, arrivals: list[Arrival]) -> list[list[Arrival]]:
-        size = self._portion or len(arrivals) or 1
-        return [arrivals[start : start + size] for start in range(0, len(arrivals), size)] or [[]]
+    def _settled(self, operation: Arrival) -> None:
+        """It was tried. Whatever waits for its next try keeps no portion from being confirmed."""
+        self._tried.append(operation)
+        if len(self._tried) == self._portion:
+            self._begin_to_confirm()
 
-    def _begin_to_confirm(self, portion: Sequence[Arrival]) -> None:
-        self._confirming.append(asyncio.create_task(self._confirm(self._confirmation, portion)))
-        self._confirmation = self._effects.confirmation = Confirmation(self._job, self._ledger)
+    def _begin_to_confirm(self) -> None:
+        tried, self._tried = self._tried, []
+        self._confirming.append(asyncio.create_task(self._confirm(self._confirmation.portion(), tried)))
 
-    async def _confirm(self, confirmation: Confirmation, portion: Sequence[Arrival]) -> None:
+    async def _confirm(self, confirmation: Confirmation, tried: Sequence[Arrival]) -> None:
         await self._ledger.flush()
         problems = await confirmation.wait(destination_size=self._destination_size)
         self._outcome.problems += problems
@@ -185,7 +187,7 @@ class Execution:
             self._failed |= {path_of(key) for key in confirmation.mismatched}
             self._job.telemetry.warning("completed_with_other_content", files=len(confirmation.mismatched))
         await self._ledger.flush()
-        self._recorded(portion)
+        self._recorded(tried)
 
     async def _run_arrivals(self, batch: Sequence[Arrival], passing: dict[bytes, MakeDirectory]) -> None:
         """Large uploads are begun by tasks of their own: those that wait for a lane keep no others from beginning."""
@@ -207,6 +209,7 @@ class Execution:
                     if arrived:
                         self._effects.directories_made([passing.pop(key) for key in missing])
                     arrivals.settled(operation, arrived=arrived)
+                    self._settled(operation)
                     freed.set()
                 elif arrivals.exhausted(large=large):
                     break

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
 import pytest
 
-from syncd.core.model import DeleteMode, MaxDelete, Status, Sync
+from syncd.core.model import DeleteMode, MaxDelete, Operation, RemoteEntry, Status, Sync
 from syncd.core.paths import key_of
 from syncd.engine.execute import STALE_AFTER_S
+from syncd.engine.job import Stop
+from syncd.engine.observe import observe
+from syncd.engine.reconcile import Reconcile
 from syncd.errors import Rejected, RemoteDead, Transient, Unauthorized
+from syncd.ports import Content
 from tests.engine.test_mirroring import synced
+from tests.engine.test_slots import run as run_virtually
 from tests.sim.cloud import Knobs
+from tests.sim.remote import MemoryRemote
 from tests.sim.world import Settings, World
 
 
@@ -364,3 +374,44 @@ def test_a_renamed_file_that_cannot_be_read_keeps_its_old_place() -> None:
     run = world.run()
     assert (run.exit, run.failed) == (1, ["new"])
     assert world.cloud.files() == {"old": b"content of old"}
+
+
+class LateForA(MemoryRemote):
+    """Whose answer to one create takes a quarter of an hour to be known."""
+
+    async def create(
+        self, path: str, content: Content, *, begun_s_ago: float | None = None, beside: Collection[str] = ()
+    ) -> RemoteEntry:
+        if path == "a":
+            await self._sleep(900.0)
+        return await super().create(path, content, begun_s_ago=begun_s_ago, beside=beside)
+
+
+def test_what_waits_for_its_next_try_keeps_no_portion_from_being_confirmed() -> None:
+    world = World(settings=Settings(workers=2))
+    for name in "abcdef":
+        world.tree.write(name, name)
+    _, _, job = world.open_job(Stop())
+    remote = LateForA(world.chaos, world.cloud, job.slots, most_at_once=2)
+    job = replace(job, remote=remote)
+    recorded: list[tuple[float, list[str]]] = []
+
+    async def main() -> None:
+        reconcile, began_s = Reconcile(job), asyncio.get_running_loop().time()
+        decision = await reconcile.decide(await observe(job))
+
+        def note(operations: Sequence[Operation]) -> None:
+            age_s = asyncio.get_running_loop().time() - began_s
+            recorded.append((age_s, sorted(one.path for one in operations)))
+            states = [world.store.baseline[key_of(one.path)].sync for one in operations]
+            assert states == [Sync.SYNCED] * len(operations)
+
+        execution = reconcile.execution(decision, destination_size=0, portion=2, recorded=note)
+        outcome = await execution.run(decision.plan.operations, [])
+        await decision.view.listing.aclose()
+        assert not outcome.problems
+
+    run_virtually(main(), world.clock)
+    early = [path for age_s, paths in recorded if age_s < 60.0 for path in paths]
+    assert sorted(early) == ["b", "c", "d", "e"]
+    assert sorted(path for _, paths in recorded for path in paths) == list("abcdef")
