@@ -53,6 +53,9 @@ LIVE_PER_WORKER = 4
 STALE_AFTER_S = 5.0
 """A file to be deleted that was seen longer ago is asked for once more before."""
 
+PORTION_S = 1.0
+"""What was sent longer ago is confirmed although there is less than a portion of it: the rest may take long."""
+
 Arrival = Create | Replace | Move | MakeDirectory
 Mine = Callable[[RenamedByRemote], Awaitable[bool]]
 
@@ -75,8 +78,8 @@ class Execution:
     """One plan being carried out. `is_new` tells whether a record was not there when the plan was made; `forgettable`
     are the keys of leftovers whose rows go when they went; `stamp` is the time under which the trash keeps things.
 
-    Uploads are confirmed and recorded together, or, with `portion`, so many at a time while the next ones are being
-    sent; `recorded` is told of them then.
+    Uploads are confirmed and recorded together, or, with `portion`, so many at a time and at the latest after
+    `PORTION_S`, while the next ones are being sent; `recorded` is told of them then.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Execution:
         self._portion = portion
         self._recorded = recorded
         self._tried: list[Arrival] = []
+        self._due: asyncio.TimerHandle | None = None
         self._confirming: list[asyncio.Task[None]] = []
         self._is_new = is_new
         self._destination_size = destination_size
@@ -157,6 +161,8 @@ class Execution:
                 await asyncio.gather(*self._confirming)
                 await self._delete(last)
         finally:
+            if self._due is not None:
+                self._due.cancel()
             for task in self._confirming:
                 task.cancel()
             await asyncio.gather(*self._confirming, return_exceptions=True)
@@ -167,13 +173,17 @@ class Execution:
         """Record what was done until now."""
         await self._ledger.flush()
 
-    def _settled(self, operation: Arrival) -> None:
-        """It was tried. Whatever waits for its next try keeps no portion from being confirmed."""
-        self._tried.append(operation)
-        if len(self._tried) == self._portion:
+    def _settled(self, operations: Sequence[Arrival]) -> None:
+        """They were tried. Whatever waits for its next try does not keep them from being confirmed."""
+        if self._portion is not None and not self._tried:
+            self._due = asyncio.get_running_loop().call_later(PORTION_S, self._begin_to_confirm)
+        self._tried += operations
+        if self._portion is not None and len(self._tried) >= self._portion:
             self._begin_to_confirm()
 
     def _begin_to_confirm(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
         tried, self._tried = self._tried, []
         self._confirming.append(asyncio.create_task(self._confirm(self._confirmation.portion(), tried)))
 
@@ -206,10 +216,10 @@ class Execution:
                     operation, missing = taken
                     parents = [passing[key] for key in missing]
                     arrived = await self._attempt(operation, partial(self._arrival, operation, parents))
-                    if arrived:
-                        self._effects.directories_made([passing.pop(key) for key in missing])
+                    made = [passing.pop(key) for key in missing] if arrived else []
+                    self._effects.directories_made(made)
                     arrivals.settled(operation, arrived=arrived)
-                    self._settled(operation)
+                    self._settled([operation, *made])
                     freed.set()
                 elif arrivals.exhausted(large=large):
                     break

@@ -12,7 +12,7 @@ from syncd.engine.slots import LARGE_BYTES, Slots
 from tests.sim.loop import Clock, Deadlock, VirtualLoop
 
 
-def run(main: Coroutine[Any, Any, None], clock: Clock | None = None) -> Clock:
+def run(main: Coroutine[Any, Any, object], clock: Clock | None = None) -> Clock:
     clock = clock or Clock(0.0)
     loop = VirtualLoop(clock)
     try:

@@ -15,7 +15,7 @@ from syncd.engine.job import Stop
 from syncd.engine.observe import observe
 from syncd.engine.reconcile import Reconcile
 from syncd.errors import Rejected, RemoteDead, Transient, Unauthorized
-from syncd.ports import Content
+from syncd.ports import Content, Sink
 from tests.engine.test_mirroring import synced
 from tests.engine.test_slots import run as run_virtually
 from tests.sim.cloud import Knobs
@@ -389,8 +389,8 @@ class LateForA(MemoryRemote):
 
 def test_what_waits_for_its_next_try_keeps_no_portion_from_being_confirmed() -> None:
     world = World(settings=Settings(workers=2))
-    for name in "abcdef":
-        world.tree.write(name, name)
+    for path in ("a", "b", "c", "d/e", "d/f", "d/g"):
+        world.tree.write(path, path)
     _, _, job = world.open_job(Stop())
     remote = LateForA(world.chaos, world.cloud, job.slots, most_at_once=2)
     job = replace(job, remote=remote)
@@ -413,5 +413,29 @@ def test_what_waits_for_its_next_try_keeps_no_portion_from_being_confirmed() -> 
 
     run_virtually(main(), world.clock)
     early = [path for age_s, paths in recorded if age_s < 60.0 for path in paths]
-    assert sorted(early) == ["b", "c", "d", "e"]
-    assert sorted(path for _, paths in recorded for path in paths) == list("abcdef")
+    assert sorted(early) == ["b", "c", "d", "d/e", "d/f", "d/g"]
+    assert recorded[-1][1] == ["a"]
+
+
+class NeverSteady(MemoryRemote):
+    """Whose listing changes while it is read, as soon as something was sent."""
+
+    async def entries(
+        self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
+    ) -> None:
+        await super().entries(directory, sink, recursive=recursive, directories_known=directories_known)
+        if self.changes:
+            raise Transient("it changed each time it was read")
+
+
+@pytest.mark.parametrize("directories", [1, 3])
+def test_what_an_unsteady_listing_shows_as_complete_is_complete(directories: int) -> None:
+    world = World()
+    for number in range(9):
+        world.tree.write(f"d{number % directories}/{number}", f"{number}")
+    _, _, job = world.open_job(Stop())
+    job = replace(job, remote=NeverSteady(world.chaos, world.cloud, job.slots, most_at_once=3))
+    reconcile = Reconcile(job)
+    run_virtually(reconcile.run(), world.clock)
+    assert (reconcile.report.created, reconcile.report.failed) == (9, [])
+    assert all(row.sync == Sync.SYNCED for row in world.store.baseline.values())
