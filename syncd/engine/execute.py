@@ -53,8 +53,8 @@ LIVE_PER_WORKER = 4
 STALE_AFTER_S = 5.0
 """A file to be deleted that was seen longer ago is asked for once more before."""
 
-PORTION_S = 1.0
-"""What was sent longer ago is confirmed although there is less than a portion of it: the rest may take long."""
+PAUSE_S = 1.0
+"""When nothing more was sent for so long, what was is confirmed although it is less than a portion."""
 
 Arrival = Create | Replace | Move | MakeDirectory
 Mine = Callable[[RenamedByRemote], Awaitable[bool]]
@@ -78,8 +78,8 @@ class Execution:
     """One plan being carried out. `is_new` tells whether a record was not there when the plan was made; `forgettable`
     are the keys of leftovers whose rows go when they went; `stamp` is the time under which the trash keeps things.
 
-    Uploads are confirmed and recorded together, or, with `portion`, so many at a time and at the latest after
-    `PORTION_S`, while the next ones are being sent; `recorded` is told of them then.
+    Uploads are confirmed and recorded together, or, with `portion`, so many at a time while the next ones are being
+    sent, or fewer when those take long; `recorded` is told of them then.
     """
 
     def __init__(
@@ -173,13 +173,19 @@ class Execution:
         """Record what was done until now."""
         await self._ledger.flush()
 
-    def _settled(self, operations: Sequence[Arrival]) -> None:
-        """They were tried. Whatever waits for its next try does not keep them from being confirmed."""
-        if self._portion is not None and not self._tried:
-            self._due = asyncio.get_running_loop().call_later(PORTION_S, self._begin_to_confirm)
-        self._tried += operations
-        if self._portion is not None and len(self._tried) >= self._portion:
+    def _settled(self, operation: Arrival, made: Sequence[MakeDirectory]) -> None:
+        """It was tried, and on its way these were made. Whatever waits for its next try holds up none of them."""
+        if made:
+            self._recorded(made)
+        self._tried.append(operation)
+        if self._portion is None:
+            return
+        if self._due is not None:
+            self._due.cancel()
+        if len(self._tried) >= self._portion:
             self._begin_to_confirm()
+        else:
+            self._due = asyncio.get_running_loop().call_later(PAUSE_S, self._begin_to_confirm)
 
     def _begin_to_confirm(self) -> None:
         if self._due is not None:
@@ -219,7 +225,7 @@ class Execution:
                     made = [passing.pop(key) for key in missing] if arrived else []
                     self._effects.directories_made(made)
                     arrivals.settled(operation, arrived=arrived)
-                    self._settled([operation, *made])
+                    self._settled(operation, made)
                     freed.set()
                 elif arrivals.exhausted(large=large):
                     break

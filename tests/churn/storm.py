@@ -64,12 +64,12 @@ class Deletions(RequestLog):
 
 
 def knobs(seed: int) -> Knobs:
-    """A create of which nobody knows whether it happened, and which did not, is looked for during half a minute: it is
-    rare enough that hardly one of the archive's files meets it twice within the minute."""
+    """A create that failed without anybody knowing so is looked for during half a minute, and a 503 makes everything
+    slower for some seconds: both are rare enough that ten thousand files arrive within the minute."""
     faults = [
-        "list:status=503:p=0.01",
+        "list:status=503:p=0.001",
+        "list:status=500:p=0.01",
         "create:reset_after:p=0.01",
-        "create:status=503:p=0.01",
         "create:status=500:p=0.0005",
         "form:reset_before:p=0.02",
         "patch:status=502:p=0.01",
