@@ -94,8 +94,9 @@ class LocalTree(Protocol):
         `as_directory`, a directory is nothing."""
         ...
 
-    async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
-        """Read the file and return its stat and checksum. Raises SourceChanged, Unreadable."""
+    async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | None]:
+        """Read these files, one after the other, and return the stat and checksum of each; None for one that could not
+        be read, or not at rest."""
         ...
 
     async def read(self, entry: LocalEntry, *, growing: bool = False) -> Content:

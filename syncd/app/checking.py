@@ -53,7 +53,9 @@ async def _check(specs: Sequence[JobSpec], state_dir: Path, download: bool) -> l
 
 async def _opened(spec: JobSpec, remotes: Remotes, sources: Sources, download: bool) -> Check:
     slots = Slots(spec.workers)
-    remote = await remotes.at(spec.remote, spec.directory, traffic=Traffic(), sleep=slots.sleep)
+    remote = await remotes.at(
+        spec.remote, spec.directory, hidden=spec.trash_inside, traffic=Traffic(), sleep=slots.sleep
+    )
     if download and not remote.capabilities.download:
         raise ConfigurationError(f"--download: a {spec.remote.kind} remote has no way to download")
     tree, state = sources.tree(spec), state_path(spec, remotes.state_dir)

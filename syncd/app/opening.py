@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from syncd.app.places import Sources, state_path
+from syncd.app.places import Sources, remarks, state_path
 from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
@@ -51,7 +51,8 @@ async def open_job(
     slots = Slots(spec.workers)
     store = await open_store(state_path(spec, remotes.state_dir))
     stack.push_async_callback(store.aclose)
-    for notice in store.notices:
+    first = store.memory.source is None
+    for notice in (*store.notices, *remarks(spec, remotes.state_dir, first=first)):
         telemetry.warning(notice)
     remote = await remotes.at(
         spec.remote,
@@ -93,7 +94,7 @@ def trash_of(spec: JobSpec, remote: Losant | Privasfer, slots: Slots) -> Trash |
     """The job's trash; `remote` is its destination, which can move files: the settings see to that."""
     if not spec.trash or not isinstance(remote, Losant):
         return None
-    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, sleep=slots.sleep)
+    return Trash(remote.beside(spec.trash), remote, keep_s=spec.trash_keep_s, slots=slots)
 
 
 class Remotes:

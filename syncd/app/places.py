@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -43,3 +44,12 @@ def state_path(spec: JobSpec, state_dir: Path) -> Path:
     identity = [remote.kind, remote.api_url, remote.application_id, spec.directory, spec.name if spec.named else None]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     return state_dir / "jobs" / f"{spec.name if spec.named else remote.kind}-{digest}.db"
+
+
+def remarks(spec: JobSpec, state_dir: Path, *, first: bool) -> Iterator[str]:
+    """What a person should hear of a job's places when it is opened; `first`: it never came to its end there before."""
+    here = state_path(spec, state_dir)
+    if first and spec.named and any(path != here for path in here.parent.glob(f"{spec.name}-*.db")):
+        yield "the destination is a new one for this job: it is filled; what is at the old one is left alone"
+    if spec.trash_inside and os.path.lexists(spec.source / spec.trash_inside):
+        yield f"{spec.trash_inside!r} in the source is left out: at the destination the trash is in its place"

@@ -15,7 +15,7 @@ from syncd.app.opening import Remotes, open_job
 from syncd.app.places import Sources
 from syncd.core.model import JobReport
 from syncd.engine.job import Job, Stop
-from syncd.errors import SyncdError
+from syncd.errors import StateError, SyncdError
 from syncd.ports import Telemetry
 from syncd.remotes.transport import Traffic
 from syncd.settings import JobSpec
@@ -23,6 +23,9 @@ from syncd.settings import JobSpec
 Voices = Callable[[str], Telemetry]
 Act = Callable[[JobSpec, Job, JobReport], Awaitable[None]]
 """What is done with an opened job; counts into the report as it goes."""
+
+GIVEN_UP = 1
+"""The state database failed once something was contacted: the exit code 2 says that nothing was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ def accounted(report: JobReport, stop: Stop, traffic: Traffic) -> Iterator[None]
     """How it ended is put into the report instead of being raised."""
     try:
         yield
+    except StateError as error:
+        report.exit, report.error = error.exit_code if traffic.requests == 0 else GIVEN_UP, str(error)
     except SyncdError as error:
         report.exit, report.error = error.exit_code, str(error)
     except asyncio.CancelledError:

@@ -29,7 +29,9 @@ def bring_back(spec: JobSpec, at: str, path: str, *, state_dir: Path) -> Restore
     """What was put into the trash at a time, or what was at `path` then. Raises NotInTrash."""
 
     async def act(trash: Trash, destination: Remote) -> Restored:
-        return await restore(trash, destination, time=at, path=path, unix_s=time.time(), at_once=spec.workers)
+        return await restore(
+            trash, destination, Slots(spec.workers), time=at, path=path, unix_s=time.time(), at_once=spec.workers
+        )
 
     return asyncio.run(_with_trash(spec, state_dir, act))
 

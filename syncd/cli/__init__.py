@@ -7,6 +7,7 @@ and `--version` are quick. Results go to standard output, all else to standard e
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import NoReturn
 import click
 
 from syncd import __version__
-from syncd.cli import arguments, commands, control, exchange, past, restore
+from syncd.cli import arguments, commands, control, exchange, output, past, restore
 from syncd.errors import SyncdError
 from syncd.telemetry import streams
 
@@ -23,6 +24,10 @@ GARBAGE_EVERY = 100_000
 """Entries make no circles, and looking for circles among them every 700 took an eighth of a run over 100,000 files."""
 
 _RUNS = frozenset({"--once", "--dry-run"})
+
+_EXAMPLES = arguments.examples(
+    "syncd --once ./site sandbox:/site", "syncd --once assets", "syncd            # every job, until stopped"
+)
 
 _EXIT_HELP = """\b
 Exit codes: 0 all is on the destination, 1 some files failed, 2 usage or
@@ -36,8 +41,9 @@ _KNOBS_HELP = (
 
 
 def main() -> NoReturn:
-    """The `syncd` script: runs the command line and exits with its code."""
+    """Runs the command line and exits with its code."""
     streams.secure()
+    _take_signals()
     gc.set_threshold(GARBAGE_EVERY)
     code = run(sys.argv[1:])
     streams.finish()
@@ -53,16 +59,34 @@ def run(words: Sequence[str]) -> int:
         result: object = command.main(rest, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         streams.say_error(f"{error.format_message()} (syncd --help tells how)")
-        return 2
-    except (KeyboardInterrupt, click.Abort):
+        return _reported(words, 2)
+    except (KeyboardInterrupt, SystemExit, click.Abort) as error:
         streams.say_error("interrupted")
-        return 130
+        return _reported(words, 143 if isinstance(error, SystemExit) else 130)
     except SyncdError as error:
         streams.say_error(str(error))
         return error.exit_code
     except Exception as error:
-        return _internal_error(error, shown=_verbosity(words) > 1)
+        return _reported(words, _internal_error(error, shown=_verbosity(words) > 1))
     return result if isinstance(result, int) else 0
+
+
+def _take_signals() -> None:
+    """Until a run or a daemon does: SIGINT and SIGTERM end the command with what is said and its exit code."""
+
+    def terminate(_number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, terminate)):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, handler)
+
+
+def _reported(words: Sequence[str], code: int) -> int:
+    """The exit code, once the report says it that was asked for and that no job could make."""
+    if {"--once", "--json"} <= set(words) and "--dry-run" not in words:
+        output.write_json(output.report([], code))
+    return code
 
 
 def _internal_error(error: Exception, *, shown: bool) -> int:
@@ -127,7 +151,7 @@ ROOT = _Root(
     "configuration, or SOURCE on DESTINATION, until stopped; with --once until they are mirrored. A DESTINATION is "
     "REMOTE:/dir of the configuration, losant://APPLICATION_ID/dir, losant-private://APPLICATION_ID/dir, "
     "privasfer:///dir or, to try without an account, sandbox:/dir.",
-    epilog=_EXIT_HELP,
+    epilog=f"{_EXAMPLES}\n\n{_EXIT_HELP}",
     params=[
         arguments.flag("--once", "Mirror once, then exit: the JOBs named, or all."),
         arguments.flag("--dry-run", "Show what would be done, and do nothing (as plan)."),
@@ -165,6 +189,7 @@ COMMANDS = {
         callback=commands.list_destination,
         context_settings=arguments.CONTEXT,
         help="List a destination: size, modified, checksum, path.",
+        epilog=arguments.examples("syncd ls -R prod:/assets", "syncd ls prod:/assets --json | jq 'map(.size) | add'"),
         params=[
             arguments.flag("-R", "Everything below, not only the directory itself.", "--recursive"),
             arguments.JSON,
@@ -178,6 +203,7 @@ COMMANDS = {
         callback=commands.config,
         context_settings=arguments.CONTEXT,
         help="Print the effective configuration and where each value comes from, secrets masked.",
+        epilog=arguments.examples("syncd config", "syncd config --config /etc/syncd/syncd.toml --json | jq .settings"),
         params=[arguments.JSON, *arguments.JOB, *arguments.COMMON],
     ),
     **exchange.COMMANDS,
@@ -189,6 +215,7 @@ COMMANDS = {
         callback=commands.init,
         context_settings=arguments.CONTEXT,
         help="Write a commented starter configuration to PATH (./syncd.toml); never overwrites.",
+        epilog=arguments.examples("syncd init", "syncd init /etc/syncd/syncd.toml"),
         params=[click.Argument(["path"], type=arguments.FILE, default=Path("syncd.toml"))],
     ),
     "sandbox": click.Command(
@@ -196,6 +223,9 @@ COMMANDS = {
         callback=commands.sandbox,
         context_settings=arguments.CONTEXT,
         help="Serve local Losant- and Privasfer-compatible APIs for trying and testing.",
+        epilog=arguments.examples(
+            "syncd sandbox --data ./data", "syncd sandbox --knob latency=0.05 --knob 'fault=create:status=503:p=0.1'"
+        ),
         params=[
             click.Option(
                 ["--listen"],

@@ -25,7 +25,9 @@ def mirror(**given: Any) -> int:
     if given["dry_run"]:
         return plan(**given)
     if not given["once"]:
-        return _keep(words, given)
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):  # told to stop before it had begun
+            return _keep(words, given)
+        return 0
     try:
         reports = _synchronize(words, given)
     except SyncdError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from syncd.core.classify import known_checksum, occupied_parents
+from syncd.core.classify import occupied_parents
 from syncd.core.diff import Difference, same_record, same_stat
 from syncd.core.guard import SUSPICIOUS_FROM, Guard
 from syncd.core.model import (
@@ -27,6 +27,7 @@ from syncd.core.model import (
 )
 from syncd.core.paths import SEPARATOR, is_below, path_of
 from syncd.core.policy import Filter
+from syncd.core.questions import known_checksum
 from syncd.core.sides import content_of, is_left_out
 
 MAX_NAME_BYTES = 255

@@ -10,12 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from syncd.core.classify import Facts, left_out, refusal
+from syncd.core.classify import Facts
 from syncd.core.diff import Difference, has_known_content, same_stat
 from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status
 from syncd.core.ownership import stays_away
 from syncd.core.paths import name_of, path_of
 from syncd.core.policy import Policy
+from syncd.core.questions import left_out, refusal
 
 Entry = TypeVar("Entry", LocalEntry, RemoteEntry)
 

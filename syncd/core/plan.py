@@ -10,16 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from syncd.core.classify import (
-    Facts,
-    Removal,
-    Upload,
-    classify,
-    left_out,
-    may_be_adopted,
-    must_be_compared,
-    occupied_parents,
-)
+from syncd.core.classify import Facts, Removal, Upload, classify, occupied_parents
 from syncd.core.diff import Difference
 from syncd.core.guard import Guard
 from syncd.core.model import (
@@ -42,6 +33,7 @@ from syncd.core.model import (
 from syncd.core.moves import Pair, nominees
 from syncd.core.paths import ancestors_of, is_below, path_of, slice_below
 from syncd.core.policy import Policy
+from syncd.core.questions import left_out, may_be_adopted, must_be_compared
 from syncd.core.renames import DirectoryMove, Moves, find_moves
 
 TAKEN = "something that this job may not delete is in its place on the destination"

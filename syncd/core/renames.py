@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from syncd.core.classify import Facts, is_left_out, known_checksum, occupied_parents, refusal
+from syncd.core.classify import Facts, occupied_parents
 from syncd.core.diff import Difference
 from syncd.core.model import Kind, LocalEntry, RemoteEntry
 from syncd.core.moves import Pair, gone_file, pair_files
 from syncd.core.ownership import stays_away
 from syncd.core.paths import ancestors_of, name_of, parent_of, slice_below
+from syncd.core.questions import is_left_out, known_checksum, refusal
 
 Rename = tuple[bytes, bytes]
 """The keys of a directory gone and of the one that it is now."""

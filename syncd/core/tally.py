@@ -5,9 +5,11 @@ the number of a path, which is one and the same for a record and for its row exa
 only that can judge (a record on its way, a file without a checksum, an upload not seen complete) makes a tally that
 equals none. Equal tallies mean no difference; they never license anything.
 
-Python draws the key of its hashes anew for each process: nobody can make two different sides of the same sum, and
-chance takes about 2^64 runs. A tuple's hash is nearly a sum over its items: one in eight exchanges of two contents
-leaves the sum of two hashes as it was. With their squares that is not so.
+A path's number is the product of two hashes: of its key, and of what is there, told apart from any key by the 0x00 that
+it begins with. Python draws the key of its hashes anew for each process, so sides that differ have sums which differ as
+polynomials of degree two in numbers of 64 bits that nobody can choose: chance makes them equal once in 2^63 runs (the
+lemma of Schwartz and Zippel). With hash randomization off it is still chance. A sum of the hashes of whole tuples will
+not do: such a hash is nearly a sum itself, and one in eight exchanges of two contents leaves it as it was.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class Tally:
             is_file = kind is FILE
             if status is COMPLETED and is_file is (checksum is not None):
                 files += is_file
-                added += hash((key, checksum, record_id)) ** 2
+                added += hash(key) * hash(f"\0{checksum} {record_id}")
             elif status is not LEAVING:
                 self.plain = False
         self.files += files
@@ -51,7 +53,7 @@ class Tally:
             is_file = kind is FILE
             if is_file is (checksum is not None) and (sync is SYNCED or not is_file):
                 files += is_file
-                added += hash((key, checksum, record_id)) ** 2
+                added += hash(key) * hash(f"\0{checksum} {record_id}")
             else:
                 self.plain = False
             yield row

@@ -199,9 +199,9 @@ class Effects:
             self._job.telemetry.done(one)
 
     async def delete(self, operation: Delete, *, forgettable: Collection[bytes]) -> None:
-        """`forgettable`: the keys of leftovers at whose path nothing else is known. What holds no file of anybody's (a
-        leftover, an emptied directory) is never kept in the trash."""
-        if self._job.trash is not None and operation.files:
+        """`forgettable`: the keys of leftovers at whose path nothing else is known. What is no leftover goes to the
+        trash where there is one, a directory that seems empty too, for the sake of what may have come into it."""
+        if self._job.trash is not None and not operation.leftover:
             await self._job.trash.take(operation.remote, operation.path, self._stamp)
         else:
             await self._job.remote.delete(operation.remote)

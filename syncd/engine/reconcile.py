@@ -163,7 +163,8 @@ class Reconcile:
             return
         there = f"{view.census.present} of {view.census.known} known files are there"
         if verdict is Source.MOVED or self._job.accept_source:
-            self._notice(f"the source is on another filesystem than at the last sync; taken, because {there}")
+            why = f"because {there}" if verdict is Source.MOVED else f"as told, though only {there}"
+            self._notice(f"the source is on another filesystem than at the last sync; taken, {why}")
         else:
             raise SourceForeign(
                 f"the source is on another filesystem than at the last sync, and only {there}: nothing was changed. "

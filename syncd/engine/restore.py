@@ -14,6 +14,8 @@ from syncd.core.restoration import restoration
 from syncd.core.stamps import stamp_of
 from syncd.engine.fresh import Collector
 from syncd.engine.observe import each
+from syncd.engine.slots import Slots
+from syncd.engine.threshold import Threshold
 from syncd.engine.trash import Trash
 from syncd.errors import NotInTrash, RemoteDead, RemoteError
 from syncd.ports import Remote
@@ -34,7 +36,9 @@ class Restored:
     failed: list[Problem] = field(default_factory=list)
 
 
-async def restore(trash: Trash, destination: Remote, *, time: str, path: str, unix_s: float, at_once: int) -> Restored:
+async def restore(
+    trash: Trash, destination: Remote, slots: Slots, *, time: str, path: str, unix_s: float, at_once: int
+) -> Restored:
     """Everything that was put into the trash at `time` (a stamp, or how one begins), or what was at `path` then.
 
     Raises NotInTrash, and what the remotes raise where they cannot be listed.
@@ -46,6 +50,7 @@ async def restore(trash: Trash, destination: Remote, *, time: str, path: str, un
         there = _some([path_of(one.key) for one in kept])
         raise NotInTrash(f"{path!r} was not put into the trash at {stamp}; there is {there}")
     plan = restoration(wanted, await _below(destination, ""))
+    threshold = Threshold(slots)
     restored = Restored(stamp, displaced_to=stamp_of(unix_s) if plan.displaced else "")
 
     async def displace(record: RemoteEntry) -> None:
@@ -55,7 +60,7 @@ async def restore(trash: Trash, destination: Remote, *, time: str, path: str, un
 
     async def put_back(record: RemoteEntry) -> None:
         where = path_of(record.key)
-        await destination.move(record, where)
+        await threshold.enter(where, lambda: destination.move(record, where))
         restored.paths.append(where)
 
     await each(plan.displaced, _noting(displace, restored.failed), at_once=at_once)

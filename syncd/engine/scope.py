@@ -88,7 +88,8 @@ def _anchor(job: Job, directory: str, between: Between) -> bytes | None:
 
 
 def _part(job: Job, key: bytes, between: Between) -> Part:
-    known = {row.key: row for row in _shallow(key, between)}
+    inside: set[bytes] = set()
+    known = {row.key: row for row in _shallow(key, between, inside)}
 
     def is_new(child: bytes) -> bool:
         return child not in known or known[child].kind != Kind.DIRECTORY
@@ -99,6 +100,7 @@ def _part(job: Job, key: bytes, between: Between) -> Part:
     deep |= {
         child for child, row in known.items() if row.kind == Kind.DIRECTORY and not _is_directory(local.get(child))
     }
+    deep |= {child for child in inside if is_new(child)}
     below = [row for child in deep for row in between(child + SEPARATOR, child + AFTER)]
     rows = sorted([*known.values(), *below])
     changes = [one for one in local_changes(entries, rows, Census()) if is_below(one.key, key)]
@@ -118,8 +120,10 @@ def _is_directory(entry: LocalEntry | None) -> bool:
     return entry is not None and entry.kind == Kind.DIRECTORY
 
 
-def _shallow(key: bytes, between: Between) -> Iterator[BaselineEntry]:
-    """The rows of what is directly in a directory: what is below a child is jumped over."""
+def _shallow(key: bytes, between: Between, inside: set[bytes]) -> Iterator[BaselineEntry]:
+    """The rows of what is directly in a directory: what is below a child is jumped over, and the child is put into
+    `inside`. It need not have a row of its own: where the remote has no directories, one that is gone is forgotten
+    before the files that were in it are deleted."""
     prefix = key + SEPARATOR if key else b""
     end = key + AFTER if key else b"\xff" * 9
     start = prefix or b"\x01"
@@ -127,6 +131,7 @@ def _shallow(key: bytes, between: Between) -> Iterator[BaselineEntry]:
         for row in between(start, end):
             child, separator, _ = row.key[len(prefix) :].partition(SEPARATOR)
             if separator:
+                inside.add(prefix + child)
                 start = prefix + child + AFTER
                 break
             yield row

@@ -8,7 +8,7 @@ uploads never have all of them, so that a small file does not wait for one of th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from types import TracebackType
 
@@ -63,14 +63,18 @@ class Slots:
             self._semaphore.release()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep without the slot that the current task holds, if it holds one, and take it again after."""
+        """As `wait`, for so long."""
+        await self.wait(asyncio.sleep(seconds))
+
+    async def wait(self, end: Awaitable[object]) -> None:
+        """Wait without the slot that the current task holds, if it holds one, and take it again after."""
         task = _current()
         if task not in self._held:
-            await asyncio.sleep(seconds)
+            await end
             return
         self._held.discard(task)
         self._semaphore.release()
-        await asyncio.sleep(seconds)
+        await end
         await self._semaphore.acquire()
         self._held.add(task)
 

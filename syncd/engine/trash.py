@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 
 from syncd.core.model import Kind, RemoteEntry, Status
@@ -17,6 +17,8 @@ from syncd.core.paths import path_of
 from syncd.core.stamps import arrival_of, is_stale, is_stamp, time_of
 from syncd.engine.confirm import FIRST_WAIT_S, LONGEST_WAIT_S, PATIENCE_S
 from syncd.engine.fresh import Collector
+from syncd.engine.slots import Slots
+from syncd.engine.threshold import Threshold
 from syncd.errors import AlreadyExists, NotFound, Rejected, RemoteError, Transient
 from syncd.ports import Content, Remote
 
@@ -37,17 +39,20 @@ class Trash:
         destination: Remote,
         *,
         keep_s: float,
-        sleep: Callable[[float], Awaitable[None]],
+        slots: Slots,
         wall_s: Callable[[], float] = time.time,
         token: Callable[[], str] = _token,
     ) -> None:
         self.remote = remote
         self._destination = destination
         self._keep_s = keep_s
-        self._sleep = sleep
+        self._slots = slots
         self._wall_s = wall_s
         self._token = token
         self._arriving: set[str] = set()
+        self._threshold = Threshold(slots)
+        self._incoming = False
+        """Whether the directory for new content is known to be there."""
 
     async def take(self, record: RemoteEntry, path: str, stamp: str) -> RemoteEntry:
         """Move what is at `path` of the destination here. Raises what `Remote.move` does."""
@@ -55,7 +60,7 @@ class Trash:
         if len(place.rpartition("/")[0]) > self.remote.capabilities.max_directory_chars:
             raise Rejected("its path would be too long for the remote in the trash")
         try:
-            return await self.remote.move(record, place)
+            return await self._threshold.enter(place, lambda: self.remote.move(record, place))
         except AlreadyExists:
             return await self.remote.move(record, f"{place}~{record.id}")  # of two records of one path the second
 
@@ -68,6 +73,8 @@ class Trash:
         name = arrival_of(path, stamp, self._token())
         self._arriving.add(name)
         try:
+            if not self._incoming:
+                await self._threshold.enter(f"{INCOMING}/", self._make_incoming)
             new = await self._completed(await self.remote.create(f"{INCOMING}/{name}", content), content)
             try:
                 kept = await self.take(old, path, stamp)
@@ -77,6 +84,15 @@ class Trash:
             return await self._put(new, path, kept)
         finally:
             self._arriving.discard(name)
+
+    async def _make_incoming(self) -> None:
+        """Beforehand, because coming there takes as long as an upload."""
+        if self._incoming:
+            return
+        if not any(path_of(entry.key) == INCOMING for entry in await self._children("")):
+            with suppress(AlreadyExists):
+                await self.remote.make_directory(INCOMING)
+        self._incoming = True
 
     async def _put(self, new: RemoteEntry, path: str, kept: RemoteEntry) -> RemoteEntry:
         """The last move. If it is refused, the old record goes back to its place; if its answer is lost or something
@@ -102,7 +118,7 @@ class Trash:
         while record.status is not Status.COMPLETED:
             if waited_s > PATIENCE_S:
                 raise Transient(f"uploaded, but the remote did not complete it within {PATIENCE_S:.0f} s")
-            await self._sleep(wait_s)
+            await self._slots.sleep(wait_s)
             waited_s += wait_s
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
             seen = await self.remote.get(record.id)

@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -22,6 +22,9 @@ JOINABLE = 20_000
 """And only while it has seen no more entries than these, which are kept until then."""
 AT_ONCE = 256
 MOST_CHECKSUMS = 50_000
+
+Read = Callable[[Sequence[LocalEntry]], Awaitable[list[Fingerprint | None]]]
+Reading = asyncio.Task[dict[LocalEntry, Fingerprint | None]]
 
 
 class _Walk:
@@ -87,7 +90,7 @@ class Common:
         self._clock = clock
         self._lock = threading.Lock()
         self._walks: dict[Hashable, _Walk] = {}
-        self._checksums: OrderedDict[LocalEntry, asyncio.Task[Fingerprint]] = OrderedDict()
+        self._checksums: OrderedDict[LocalEntry, Reading] = OrderedDict()
 
     def walk(self, rules: Hashable, own: Iterator[LocalEntry], reader: Hashable) -> Iterator[LocalEntry]:
         """A walk by these rules: one that another reader has just begun, or `own`."""
@@ -101,21 +104,29 @@ class Common:
             assert joined is not None
             return joined
 
-    async def fingerprint(self, entry: LocalEntry, read: Callable[[LocalEntry], Awaitable[Fingerprint]]) -> Fingerprint:
-        """Of a file that is as `entry` says: read now, or by whoever asked before."""
-        reading = self._checksums.get(entry)
-        if reading is None:
-            reading = self._checksums[entry] = asyncio.ensure_future(read(entry))
-            reading.add_done_callback(lambda done: self._keep(entry, done))
-            if len(self._checksums) > MOST_CHECKSUMS:
-                self._checksums.popitem(last=False)
-        return await asyncio.shield(reading)
+    async def fingerprints(self, entries: Sequence[LocalEntry], read: Read) -> list[Fingerprint | None]:
+        """Of files that are as the entries say: read now, or by whoever asked before."""
+        unread = [entry for entry in entries if entry not in self._checksums]
+        if unread:
+            reading = asyncio.ensure_future(_read_all(unread, read))
+            self._checksums.update(dict.fromkeys(unread, reading))
+            reading.add_done_callback(lambda done: self._keep(unread, done))
+        known = [self._checksums[entry] for entry in entries]
+        while len(self._checksums) > MOST_CHECKSUMS:
+            self._checksums.popitem(last=False)
+        return [(await asyncio.shield(one))[entry] for entry, one in zip(entries, known, strict=True)]
 
-    def _keep(self, entry: LocalEntry, reading: asyncio.Task[Fingerprint]) -> None:
+    def _keep(self, entries: Sequence[LocalEntry], reading: Reading) -> None:
         """What was read so soon after its last change that its stat proves nothing is read again by the next."""
         failed = reading.cancelled() or reading.exception() is not None
-        if failed or reading.result().entry.mtime_ns == UNTRUSTED:
-            self._checksums.pop(entry, None)
+        for entry in entries:
+            read = None if failed else reading.result()[entry]
+            if read is None or read.entry.mtime_ns == UNTRUSTED:
+                self._checksums.pop(entry, None)
+
+
+async def _read_all(entries: Sequence[LocalEntry], read: Read) -> dict[LocalEntry, Fingerprint | None]:
+    return dict(zip(entries, await read(entries), strict=True))
 
 
 class TreeInCommon(Tree):
@@ -129,5 +140,5 @@ class TreeInCommon(Tree):
         own = super().scan()
         return self._common.walk(self.looks_at, own, id(self))
 
-    async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
-        return await self._common.fingerprint(entry, super().fingerprint)
+    async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | None]:
+        return await self._common.fingerprints(entries, super().fingerprints)

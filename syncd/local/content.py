@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry
 from syncd.core.paths import path_of
-from syncd.errors import SourceChanged, Unreadable
+from syncd.errors import LocalError, SourceChanged, Unreadable
 from syncd.local.media import HEADER_BYTES, content_type_of, dimensions_of, is_picture
 from syncd.local.walk import is_inside
 
@@ -97,6 +97,14 @@ class FileContent:
             pass
         self.read_before = self.checksum if self.growing else None
 
+    async def read_to_its_end(self) -> Fingerprint | None:
+        """None if it does not hold still for as long."""
+        try:
+            await self.read_once()
+        except LocalError:
+            return None
+        return self.fingerprint
+
 
 def read_file(place: Place, entry: LocalEntry, *, growing: bool = False) -> FileContent:
     """What is at the entry's path now: a small file read whole, a large one looked at. Blocks.
@@ -107,7 +115,8 @@ def read_file(place: Place, entry: LocalEntry, *, growing: bool = False) -> File
     key = entry.key
     with _reading(key), _opened(place, key) as descriptor:
         now, trusted, moving = _settled(descriptor, key)
-        content = FileContent(place, now, trusted and not growing, content_type_of(path_of(key)), growing=growing)
+        seen = entry if entry == now else now  # of many files, what is the same is kept once
+        content = FileContent(place, seen, trusted and not growing, content_type_of(path_of(key)), growing=growing)
         if now.size <= SMALL_BYTES:
             content.data = _exactly(descriptor, now.size)
             content.checksum = hashlib.md5(content.data, usedforsecurity=False).hexdigest()

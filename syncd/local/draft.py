@@ -21,7 +21,8 @@ from syncd.errors import SourceChanged, Unwritable
 from syncd.local.content import COARSE_GRAIN_NS
 from syncd.local.walk import TEMPORARY
 
-DRAFT = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+TRIES = 3
+DRAFT = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What a filesystem without hard links says."""
 
@@ -30,8 +31,8 @@ class Draft:
     """A file beside its place, under a name of its own that no scan shows. `parent` is a descriptor of its directory,
     closed with it. Raises Unwritable.
 
-    The name is the same for every try, so that what a killed run left is taken up and not piled up; the lock keeps two
-    runs from writing one draft.
+    The name is the same for every try, so that what killed runs left does not pile up; the lock keeps two runs from
+    writing one draft.
     """
 
     def __init__(self, parent: int, key: bytes, seen: LocalEntry | None) -> None:
@@ -49,20 +50,31 @@ class Draft:
             raise
 
     def _open(self) -> int:
-        descriptor = os.open(self._temporary, DRAFT, 0o666, dir_fd=self._parent)
+        """A new file. What was left under the name is removed and never written to: a run that was killed after it
+        linked the draft to its place left a second name of the very file."""
+        for _ in range(TRIES):
+            descriptor, is_new = self._opened()
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                there = os.stat(self._temporary, dir_fd=self._parent, follow_symlinks=False)
+                if is_new and os.path.samestat(os.fstat(descriptor), there):
+                    return descriptor
+                os.unlink(self._temporary, dir_fd=self._parent)
+            except (BlockingIOError, FileNotFoundError):
+                os.close(descriptor)
+                break
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+        raise Unwritable("another pull is writing it")
+
+    def _opened(self) -> tuple[int, bool]:
+        """A descriptor of what is under the name, and whether that was made just now."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            there = os.stat(self._temporary, dir_fd=self._parent, follow_symlinks=False)
-            if not stat.S_ISREG(there.st_mode) or not os.path.samestat(os.fstat(descriptor), there):
-                raise BlockingIOError
-            os.ftruncate(descriptor, 0)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise Unwritable("another pull is writing it") from None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
+            return os.open(self._temporary, DRAFT | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self._parent), True
+        except FileExistsError:
+            return os.open(self._temporary, DRAFT, dir_fd=self._parent), False
 
     def append(self, block: bytes) -> None:
         with worded():

@@ -23,11 +23,14 @@ LONGEST_PATH_BYTES = 4095
 
 
 class Writer:
-    """The source at `root`; raises SourceMissing if it is not there. Methods block and are run in a thread."""
+    """The source at `root`; with `make` it is made, with its parents, if it is not there, else that raises
+    SourceMissing. Methods block and are run in a thread."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, make: bool = False) -> None:
         self._root_bytes = len(os.path.realpath(os.fsencode(root)))
         try:
+            if make:
+                root.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise SourceMissing(f"the source {str(root)!r} cannot be read: {error.strerror}") from error

@@ -83,9 +83,8 @@ class FormReader:
         Raises:
             FormError: the body ends within the file.
         """
-        overlap = len(self._delimiter) - 1
         while (end := self._buffer.find(self._delimiter, self._at)) < 0:
-            safe = len(self._buffer) - overlap
+            safe = self._delimiter_may_begin()
             if safe > self._at:
                 yield self._buffer[self._at : safe]
                 self._at = safe
@@ -95,6 +94,12 @@ class FormReader:
         await self._another_part()
         while await self._stream.readany():
             pass
+
+    def _delimiter_may_begin(self) -> int:
+        """Where what has come may be the beginning of a delimiter: mostly nowhere, and nothing has to be put together
+        with what comes next."""
+        begins = self._buffer.find(b"\r", max(self._at, len(self._buffer) - len(self._delimiter) + 1))
+        return begins if begins >= 0 else len(self._buffer)
 
     def _describe(self, head: bytes) -> None:
         """What a part's head says of its file. As PHP reads it: a backslash quotes itself and the quotation mark."""

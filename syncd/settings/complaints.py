@@ -103,8 +103,11 @@ def _place(key: Key, origins: Mapping[Key, str]) -> str:
     for depth in range(len(key), 0, -1):
         if key[:depth] in origins:
             return f" ({origins[key[:depth]]})"
-    beside = next((where for other, where in origins.items() if other[: len(key) - 1] == key[:-1]), None)
-    return f" ({beside})" if beside else ""
+    for around in (key, key[:-1]):  # what is in it, where it is no table; its neighbours, where it is missing
+        where = next((place for other, place in origins.items() if other[: len(around)] == around), None)
+        if where:
+            return f" ({where})"
+    return ""
 
 
 def _shown(key: Key, value: object) -> str:
@@ -124,5 +127,5 @@ def _allowed(details: Mapping[str, Any]) -> str:
     if kind == "list_type":
         return 'must be a list, such as ["*.tmp", ".git/"] (as a variable: in JSON)'
     if kind in ("model_type", "dict_type", "model_attributes_type"):
-        return "must be a table of settings"
+        return "must be a table of settings (as a variable: a JSON object, or SYNCD_TABLE__KEY for a single one)"
     return str(details["msg"]).replace("Input should be", "must be")

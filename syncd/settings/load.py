@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource, SettingsError
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
 
 from syncd.errors import ConfigurationError
 from syncd.settings.complaints import Key, complaint_of, unknown_variables
@@ -50,8 +51,8 @@ class Loaded:
         """The value `text` of `key` as an absolute path: one in a file is relative to that file's directory."""
         origin = self.origin(*key)
         inside_file = self.file is not None and origin is not None and origin.rank == FILE
-        base = self.file.absolute().parent if inside_file and self.file else Path.cwd()
-        return base / _expanded(text)
+        path = _expanded(text)
+        return absolute(self.file.parent / path if inside_file and self.file else path)
 
 
 def load(options: Options, *, pair: bool = False) -> Loaded:
@@ -63,7 +64,7 @@ def load(options: Options, *, pair: bool = False) -> Loaded:
     problems = unknown_variables(os.environ, tuple(Settings.model_fields))
     tree = _read_file(file) if file else {}
     origins = dict.fromkeys(_leaves(tree), Origin(FILE, str(file)))
-    from_environment = _read_environment(problems)
+    from_environment = _Environment(Settings)()
     origins |= _variables(from_environment)
     tree = _merged(tree, from_environment)
     from_options = _read_options(options, tree, pair=pair)
@@ -105,6 +106,14 @@ def state_directory(loaded: Loaded) -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or _expanded("~/.local/state")) / "syncd"
 
 
+def absolute(path: Path) -> Path:
+    """Raises ConfigurationError where the path is relative to a current directory that is gone."""
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: the current directory was removed: change to another") from None
+
+
 def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
@@ -131,17 +140,14 @@ def _read_file(path: Path) -> Tree:
         raise ConfigurationError(f"{path}: is not TOML: {error}") from None
 
 
-def _read_environment(problems: list[str]) -> Tree:
-    try:
-        return EnvSettingsSource(Settings)()
-    except SettingsError:
-        tables = [f"SYNCD_{field.upper()}" for field in Settings.model_fields if field != "state_dir"]
-        problems += [
-            f"${name}: must be a JSON object; a single setting has a name such as {name}__KEY"
-            for name in tables
-            if name in os.environ
-        ]
-        return {}
+class _Environment(EnvSettingsSource):
+    """A value that should be JSON and is not stays the text it is: the schema refuses it by its name."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
 
 def _read_options(options: Options, tree: Tree, *, pair: bool) -> Tree:

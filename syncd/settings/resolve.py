@@ -16,7 +16,7 @@ from syncd.core.model import DeleteMode, OnDrift, Order
 from syncd.errors import ConfigurationError
 from syncd.settings import tokens, values
 from syncd.settings.complaints import did_you_mean, option_complaint
-from syncd.settings.load import Loaded, usual_files
+from syncd.settings.load import Loaded, absolute, usual_files
 from syncd.settings.schema import JobSettings, RemoteSettings
 from syncd.settings.specs import JobSpec, Options, RemoteSpec
 
@@ -211,7 +211,7 @@ def _pair(words: Sequence[str], accounts: _Accounts) -> JobSpec:
     remote, directory = accounts.at(target)
     if not text:
         raise ConfigurationError("the source is an empty word")
-    source = Path(text).absolute()
+    source = absolute(Path(text))
     name = source.resolve().name or str(source)
     given = {
         "source": str(source),

@@ -37,6 +37,7 @@ def _count_as_text(value: object) -> object:
 
 Name = Annotated[str, AfterValidator(values.check_name)]
 Text = Annotated[str, AfterValidator(_not_empty)]
+Pattern = Annotated[Text, _checked(values.parse_pattern)]
 Duration = Annotated[str, _checked(values.parse_duration)]
 MaxDeleteText = Annotated[str, BeforeValidator(_count_as_text), _checked(values.parse_max_delete)]
 
@@ -79,8 +80,8 @@ class JobSettings(BaseModel):
 
     source: Text
     destination: Annotated[str, _checked(values.parse_destination)]
-    include: list[Text] = []
-    exclude: list[Text] = []
+    include: list[Pattern] = []
+    exclude: list[Pattern] = []
     delete: Literal["never", "tracked", "mirror"] = "tracked"
     max_delete: MaxDeleteText = "25%"
     workers: Annotated[int, Field(ge=1, le=256)] = 16

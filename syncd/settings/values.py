@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from syncd.core.bandwidth import Change, Timetable
+from syncd.core.filters import Filter
 from syncd.core.model import MaxDelete
+from syncd.errors import ConfigurationError
 
 COMMANDS = frozenset(
     {"apply", "approve", "check", "config", "history", "init", "ls", "pause", "plan", "pull"}
@@ -77,6 +79,16 @@ def parse_max_delete(text: str) -> MaxDelete:
     if not match or float(match[1]) > 100:
         raise ValueError('must be a number of files, or a percentage from "0%" to "100%" ("100%": no guard)')
     return MaxDelete(count=None, percent=float(match[1]))
+
+
+def parse_pattern(text: str) -> Filter:
+    """One gitignore pattern."""
+    try:
+        return Filter(exclude=[text])
+    except ConfigurationError:
+        raise ValueError(
+            'must be a gitignore pattern that can match something, such as "*.tmp", ".git/" or "\\\\#*"'
+        ) from None
 
 
 def check_name(text: str) -> str:

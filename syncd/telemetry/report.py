@@ -114,7 +114,7 @@ def plan_lines(report: JobReport, plan: PlanView, paint: Paint) -> Iterator[str]
         yield f"  {paint(f'{mark} {operation.name:<7}', colour)} {_what(operation)}  {paint(_why(operation), 'dim')}"
     counts = Counter(operation.name for operation in plan.operations)
     sent = sum(operation.size for operation in plan.operations if operation.name in ("create", "replace"))
-    if not counts and not report.error:
+    if not counts and not report.error and not plan.held:
         yield f"{name}: nothing to do"
     if counts:
         listed = ", ".join(f"{counts[action]} {action}" for action in _MARKS if counts[action])

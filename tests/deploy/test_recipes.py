@@ -19,7 +19,9 @@ RECIPES = CONFIG / "recipes.md"
 APPLICATION = "575ec8687ae143cd83dc4a97"
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("firmware", {"firmware"}), ("applications", {"north", "south"})])
+@pytest.mark.parametrize(
+    ("name", "jobs"), [("firmware", {"firmware"}), ("applications", {"north", "south"}), ("trash", {"assets"})]
+)
 def test_a_configuration_is_valid(name: str, jobs: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bare_environment(tmp_path, monkeypatch)
     file = tmp_path / "recipe.toml"

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from syncd.sandbox import Fault
-from tests.e2e.program import Pair
+from tests.e2e.program import Configured, Pair
 
 
 def put(pair: Pair, files: dict[str, str]) -> None:
@@ -297,6 +297,17 @@ def test_a_new_destination_is_filled_and_the_old_one_left(pair: Pair) -> None:
     pair.directory = "dir"
     pair.assert_equal()
     pair.assert_idle()
+
+
+def test_a_new_destination_of_a_configured_job_is_said(job: Configured) -> None:
+    job.write("a")
+    job.mirrored()
+    job.directory = "other"
+    assert "what is at the old one is left alone" in job.mirrored().err
+    assert "the old one" not in job.mirrored().err
+    job.assert_equal()
+    job.directory = "dir"
+    job.assert_equal()
 
 
 def test_a_source_that_moved_is_the_same_job(pair: Pair) -> None:

@@ -274,11 +274,32 @@ def of_names(here: World) -> dict[str, bytes | None]:
     return {path_of_name(name[1:]).removeprefix("dir/"): content for name, content in tree.items()}
 
 
+def configure_names(here: World, job: str = "") -> None:
+    here.configure(job)
+    lines = [line for line in here.configuration.read_text().splitlines() if not line.startswith("application_id")]
+    here.configuration.write_text("\n".join(lines).replace('kind = "losant"', 'kind = "privasfer"'))
+
+
+async def test_renames_are_no_deletions_to_the_daemon_either(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        configure_names(here, 'max_delete = "1"')
+        for number in range(30):
+            here.write(f"old/{number}", str(number))
+        async with here.daemon() as daemon:
+            await here.until(lambda: len(of_names(here)) == 30)
+            await here.until_status(lambda status: status["last_reconcile"] and status["state"] == "watching")
+            (here.source / "old").rename(here.source / "new")
+            await here.until(lambda: of_names(here) == {f"new/{n}": str(n).encode() for n in range(30)})
+            shutil.rmtree(here.source / "new")
+            status = await here.until_status(lambda status: status["held"])
+            assert status["held"] == 30
+            assert len(of_names(here)) == 30
+            assert await stopped(daemon) == 0
+
+
 async def test_the_daemon_keeps_it_mirrored(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
-        text = here.configuration.read_text()
-        lines = [line for line in text.splitlines() if not line.startswith("application_id")]
-        here.configuration.write_text("\n".join(lines).replace('kind = "losant"', 'kind = "privasfer"'))
+        configure_names(here)
 
         def has(**files: str) -> bool:
             return of_names(here) == {path.replace("__", "/"): text.encode() for path, text in files.items()}
@@ -297,3 +318,48 @@ async def test_the_daemon_keeps_it_mirrored(tmp_path: Path) -> None:
         code, report = await here.command("--once", "--json")
         assert code == 0
         assert '"unchanged": 1, "created": 0, "replaced": 0, "moved": 0, "deleted": 0' in report
+
+
+def test_there_is_no_way_back(names: Names) -> None:
+    """Said before anything is contacted, also where only one of several jobs is there."""
+    names.write("a", "content")
+    names.mirrored()
+    before = names.server.counts()
+    run = names.program.run("pull", *names.words())
+    assert (run.code, "no way to download" in run.err, run.json["exit"]) == (2, True, 2)
+    run = names.program.run("check", *names.words("--download"))
+    assert (run.code, "no way to download" in run.err, run.out) == (2, True, "")
+    assert names.server.counts() == before
+
+
+def test_a_check_believes_the_state_and_says_what_it_cannot_know(names: Names) -> None:
+    for path in ("a", "d/changed", "gone"):
+        names.write(path, f"content of {path}")
+    names.mirrored()
+    assert names.program.run("check", *names.words()).json == {"differences": []}
+    names.write("d/changed", "CONTENT of d/changed")
+    names.server.remove(names.record("gone"))
+    names.plant("theirs", b"x")
+    found = names.program.run("check", *names.words())
+    assert found.code == 1
+    assert found.json["differences"] == [
+        {"path": "d/changed", "kind": "different"},
+        {"path": "gone", "kind": "missing"},
+        {"path": "theirs", "kind": "extra"},
+    ]
+    names.lose_state()
+    kinds = {one["path"]: one["kind"] for one in names.program.run("check", *names.words()).json["differences"]}
+    assert kinds == {"a": "unknown", "d/changed": "unknown", "gone": "missing", "theirs": "extra"}
+
+
+def test_a_kept_plan_is_applied(names: Names) -> None:
+    fill(names)
+    names.mirrored()
+    change(names)
+    file = names.program.home / "plan.json"
+    assert names.plan("--out", str(file)).code == 0
+    assert names.program.run("apply", file, *names.where).code == 0
+    assert names.remote() == names.local()
+    names.assert_idle()
+    names.write("later", "x")
+    assert names.program.run("apply", file, *names.where).code == 1

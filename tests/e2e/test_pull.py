@@ -176,6 +176,24 @@ def test_names_that_cannot_be_here(old: Pair) -> None:
     assert list(outside.iterdir()) == []
 
 
+def test_the_trash_of_a_job_is_neither_pulled_nor_compared(old: Pair) -> None:
+    config = old.program.home / "syncd.toml"
+    config.write_text(
+        f'state_dir = "{old.state}"\n[remotes.prod]\nkind = "losant"\napplication_id = "{APPLICATION_ID}"\n'
+        f'api_url = "{old.server.url}"\n[jobs.assets]\nsource = "{old.source}"\ndestination = "prod:/dir"\n'
+        'trash = "dir/.trash"\n'
+    )
+    old.write("a", "kept")
+    old.write("b", "thrown away")
+    assert old.program.run("--once").code == 0
+    (old.source / "b").unlink()
+    assert old.program.run("--once").code == 0
+    assert any(record.path.startswith("/dir/.trash/") for record in old.server.records())
+    assert old.program.run("check", "--json").json == {"differences": []}
+    run = old.program.run("pull", "--json")
+    assert (run.code, run.counts(), names(old)) == (0, {"unchanged": 1}, ["a"])
+
+
 @pytest.mark.parametrize("name", ["..", ".", "a\0b"])
 def test_names_that_would_leave_the_directory(old: Pair, name: str) -> None:
     old.plant(name, b"theirs")
@@ -196,11 +214,22 @@ def test_what_came_damaged_is_not_put_in_place(old: Pair) -> None:
     assert names(old) == []
 
 
-def test_a_source_that_is_not_there(old: Pair) -> None:
+def test_a_source_that_is_named_is_made_and_one_that_is_configured_may_be_a_disk_that_is_not_mounted(
+    old: Pair, tmp_path: Path
+) -> None:
+    old.plant("a", b"content")
     old.source.rmdir()
-    run = old.program.run("pull", *old.words())
+    configuration = tmp_path / "job.toml"
+    configuration.write_text(
+        f'[remotes.box]\nkind = "losant"\napplication_id = "{APPLICATION_ID}"\napi_url = "{old.server.url}"\n'
+        f'[jobs.main]\nsource = "{old.source}"\ndestination = "box:/{old.directory}"\n'
+    )
+    run = old.program.run("pull", "--config", configuration, "--state-dir", old.state, "--json")
     assert run.code == 7
-    old.source.mkdir()
+    assert not old.source.exists()
+    old.source = old.source / "deep" / "down"
+    assert pulled(old).counts() == {"created": 1}
+    assert names(old) == ["a"]
 
 
 def test_interrupted_and_run_again(old: Pair) -> None:

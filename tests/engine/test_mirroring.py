@@ -201,6 +201,7 @@ def test_another_filesystem_is_refused_unless_accepted() -> None:
     world.settings.accept_source = True
     accepted = world.clean_run()
     assert (accepted.exit, accepted.report.deleted) == (0, 3)
+    assert "taken, as told" in accepted.report.notices[0]
     assert world.store.memory.source == SourceIdentity(8, 1)
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.classify import refusal
 from syncd.core.model import (
     Create,
     Delete,
@@ -23,6 +22,7 @@ from syncd.core.model import (
     Sync,
 )
 from syncd.core.paths import key_of, path_of
+from syncd.core.questions import refusal
 from tests.property.cloud import Record
 from tests.property.disk import parents
 from tests.property.edits import LOCAL, worlds

@@ -9,8 +9,9 @@ from __future__ import annotations
 from syncd.core.filters import Filter
 from syncd.core.model import BaselineEntry, DeleteMode, JobReport, Kind, MaxDelete, OnDrift, Status, Sync
 from syncd.core.paths import ancestors_of, is_below, key_of, path_of
+from syncd.engine.trash import INCOMING
 from tests.sim.chaos import Chaos
-from tests.sim.cloud import Cloud, Record
+from tests.sim.cloud import TRASH, Cloud, Record, is_trashed
 from tests.sim.remote import MemoryRemote
 from tests.sim.store import MemoryStore
 from tests.sim.tree import MemoryTree, md5
@@ -29,11 +30,13 @@ class Checks:
         self.violations: list[str] = []
         self.deleted_files = 0
         """By the run, without its own leftovers."""
+        self.trashes = False
         self._contents_deleted: set[tuple[bytes, str | None]] = set()
         """By the run: at which path which content."""
         cloud.completed = self._completed
         cloud.made_on_the_way = self._made_on_the_way
         cloud.removed = self._removed
+        cloud.moved = self._moved
         store.committed = self._adopted
 
     def begin(
@@ -67,11 +70,27 @@ class Checks:
         self.violations.append(f"step {self._chaos.step}: {text}")
 
     def _completed(self, record: Record) -> None:
+        if is_trashed(record.key):
+            return  # looked at when it comes to its place
         if record.data not in self._tree.versions[record.path]:
             self._violated(f"{record.path!r} was published with {record.data!r}, which it never was")
         self.check_twins(record)
         # Taken for somebody else's by a run between the upload and this moment, it is not followed any more.
         record.detached = record.detached or record.key not in self._store.baseline
+
+    def _moved(self, records: list[Record], key: bytes) -> None:
+        """Into the trash is a deletion, unless something takes its place; out of it, a publication."""
+        first = records[0]
+        if is_trashed(key):
+            row = self._store.baseline.get(first.key)
+            is_replaced = row is not None and row.sync is Sync.CLAIMED
+            if not is_replaced:
+                self._look_at_deletion(records)
+        elif is_trashed(first.key) and first.made_by_us and first.path.startswith(f"{TRASH}/{INCOMING}/"):
+            if first.data not in self._tree.versions[path_of(key)]:
+                self._violated(f"{path_of(key)!r} was published with {first.data!r}, which it never was")
+            if first.status is not Status.COMPLETED:
+                self._violated(f"{path_of(key)!r} was published before it was complete")
 
     def _made_on_the_way(self, record: Record) -> None:
         """One that the job thought to be there still, under another id, it does not know to have made."""
@@ -86,8 +105,19 @@ class Checks:
             self._violated(f"{len(twins)} records of ours at {record.path!r}")
 
     def _removed(self, records: list[Record], ours: bool) -> None:
-        if not ours:
+        if not ours or is_trashed(records[0].key):
             return
+        self._look_at_deletion(records)
+        for record in records if self.trashes else ():
+            if record.kind == Kind.FILE and record.status == Status.COMPLETED and not self._is_kept(record):
+                self._violated(f"{record.path!r} was deleted and is not in the trash")
+
+    def _is_kept(self, record: Record) -> bool:
+        """Whether a further record has the content, or it was only now made by the run itself."""
+        others = [one for one in self._cloud.records.values() if one is not record and one.there]
+        return self._is_taken_back(record) or any(one.data == record.data for one in others)
+
+    def _look_at_deletion(self, records: list[Record]) -> None:
         going = set(map(id, records))
         for record in records:
             complaint = self._complaint(record, going)
@@ -137,7 +167,10 @@ class Checks:
     def _is_claimed(self, record: Record) -> bool:
         """Whether it may be what an upload of the job's own has made, as far as the job can know."""
         row = self._store.baseline.get(record.key)
-        return row is not None and row.claim is not None and row.id == "" and record.status == Status.PENDING
+        if row is None or record.status != Status.PENDING:
+            return False
+        is_repeat = row.kind == Kind.FILE and row.id not in ("", record.id)
+        return is_repeat or (row.claim is not None and row.id == "")
 
     def _is_taken_back(self, record: Record) -> bool:
         """Whether the run made it and the remote gave it another name than was asked for."""
@@ -256,6 +289,8 @@ class Checks:
                 continue
             if self._is_frozen(record.path) and not self._is_left_at_no_file(record):
                 continue
+            if is_trashed(record.key):
+                continue
             node = self._tree.nodes.get(record.path)
             if node is not None and node.kind == record.kind and record.status == Status.COMPLETED:
                 continue
@@ -303,6 +338,8 @@ class Checks:
 
     def _matters(self, row: BaselineEntry) -> bool:
         """Whether anything follows from a row that is not settled."""
+        if path_of(row.key) in self._left:
+            return False
         node = self._tree.nodes.get(path_of(row.key))
         cut_short = any(one.status == Status.PENDING and row.id != one.id for one in self._cloud.at(row.key))
         cut_short |= any(one.status == Status.PENDING and not one.owned for one in self._cloud.at(row.key))

@@ -17,6 +17,13 @@ from syncd.errors import AlreadyExists, NotFound
 from tests.sim.chaos import Chaos
 from tests.sim.tree import md5
 
+TRASH = "~trash"
+
+
+def is_trashed(key: bytes) -> bool:
+    """Whether it is the trash or in it."""
+    return key == key_of(TRASH) or is_below(key, key_of(TRASH))
+
 
 @dataclass(slots=True)
 class Knobs:
@@ -85,6 +92,8 @@ class Cloud:
         """Told of every directory that came into being because the job put something into it."""
         self.removed: Callable[[list[Record], bool], None] = lambda _records, _ours: None
         """Told of the records that a deletion takes, before it does."""
+        self.moved: Callable[[list[Record], bytes], None] = lambda _records, _key: None
+        """Told of the records that the job moves, before it does, and where the first of them goes."""
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._moment_s = chaos.clock.now_s
         self._numbers = itertools.count(1)
@@ -168,6 +177,8 @@ class Cloud:
         record = self.find(record_id)
         self._refuse(key, record.kind)
         self._make_parents(key, missing, ours=ours)
+        if ours:
+            self.moved([record, *(self.below(record.key) if record.kind == Kind.DIRECTORY else [])], key)
         moved = self._moved(record, key, ours=ours)
         if record.kind == Kind.DIRECTORY:
             self._move_children(record, moved, ours=ours)
@@ -283,13 +294,17 @@ class Cloud:
 
     def directories(self) -> set[str]:
         self.settle()
-        return {record.path for record in self.records.values() if record.there and record.kind == Kind.DIRECTORY}
+        return {
+            record.path
+            for record in self.records.values()
+            if record.there and record.kind == Kind.DIRECTORY and not is_trashed(record.key)
+        }
 
     def pending(self) -> list[Record]:
         self.settle()
-        return [record for record in self.records.values() if record.status == Status.PENDING]
+        return [one for one in self.records.values() if one.status == Status.PENDING and not is_trashed(one.key)]
 
     def _complete(self) -> Iterator[Record]:
         for record in self.records.values():
-            if record.kind == Kind.FILE and record.status == Status.COMPLETED:
+            if record.kind == Kind.FILE and record.status == Status.COMPLETED and not is_trashed(record.key):
                 yield record

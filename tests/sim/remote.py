@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
-from syncd.core.paths import key_of, path_of
+from syncd.core.paths import SEPARATOR, join, key_of, path_of
 from syncd.engine.slots import Slots
 from syncd.errors import NotFound, NotMade, Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
 from syncd.ports import Content, Receiver, Sink
 from tests.sim.chaos import Chaos
-from tests.sim.cloud import Cloud, Record
+from tests.sim.cloud import Cloud, Record, is_trashed
 from tests.sim.tree import md5
 
 Returned = TypeVar("Returned")
@@ -47,7 +47,8 @@ class Listed(NamedTuple):
 class MemoryRemote:
     capabilities = CAPABILITIES
 
-    def __init__(self, chaos: Chaos, cloud: Cloud, slots: Slots, *, most_at_once: int) -> None:
+    def __init__(self, chaos: Chaos, cloud: Cloud, slots: Slots, *, most_at_once: int, base: str = "") -> None:
+        self._base = key_of(base) + SEPARATOR if base else b""
         self._chaos = chaos
         self._cloud = cloud
         self._slots = slots
@@ -74,11 +75,24 @@ class MemoryRemote:
         del directories_known
         with self._operation(f"entries {directory}"):
             begun = Listed(directory, self._chaos.step, self._chaos.clock.now_s)
-            found = await self._request("list", lambda: self._cloud.listing(key_of(directory), recursive=recursive))
+            found = await self._request("list", lambda: self._listing(directory, recursive=recursive))
             for start in range(0, len(found), PAGE):
                 await sink.add(found[start : start + PAGE])
                 await self._request("page", lambda: None)
             self.listed.append(begun)
+
+    def _key(self, path: str) -> bytes:
+        return join(self._base[:-1], key_of(path)) if path else self._base[:-1]
+
+    def _listing(self, directory: str, *, recursive: bool) -> list[RemoteEntry]:
+        entries = self._cloud.listing(self._key(directory), recursive=recursive)
+        return [one for entry in entries if (one := self._shown(entry)) is not None]
+
+    def _shown(self, entry: RemoteEntry) -> RemoteEntry | None:
+        """As it is seen from here: what is in the trash only by the trash."""
+        if self._base:
+            return entry._replace(key=entry.key[len(self._base) :]) if entry.key.startswith(self._base) else None
+        return None if is_trashed(entry.key) else entry
 
     async def get(self, record_id: str) -> RemoteEntry | None:
         with self._operation(f"get {record_id.lstrip('0')}"):
@@ -87,7 +101,7 @@ class MemoryRemote:
     def _entry(self, record_id: str) -> RemoteEntry | None:
         self._cloud.settle()
         record = self._cloud.records.get(record_id)
-        return record.entry if record is not None else None
+        return self._shown(record.entry) if record is not None else None
 
     async def create(
         self, path: str, content: Content, *, begun_s_ago: float | None = None, beside: Collection[str] = ()
@@ -119,12 +133,12 @@ class MemoryRemote:
         with self._operation(f"move {path_of(record.key)} -> {path}", at=path):
             missing = self._missing(path)
             moved = await self._request(
-                "move", lambda: self._cloud.move(record.id, key_of(path), ours=True, missing=missing)
+                "move", lambda: self._cloud.move(record.id, self._key(path), ours=True, missing=missing)
             )
             if record.kind == Kind.DIRECTORY:
                 await self._gone(record.id)
-                return moved.entry
-            return moved.entry._replace(size=record.size, checksum=record.checksum)
+                return moved.entry._replace(key=key_of(path))
+            return moved.entry._replace(key=key_of(path), size=record.size, checksum=record.checksum)
 
     async def delete(self, record: RemoteEntry) -> None:
         with self._operation(f"delete {path_of(record.key)}", at=record.id):
@@ -139,7 +153,7 @@ class MemoryRemote:
         """What is listed at the path as soon as something is, or once it would be if it were there."""
         until_s = self._chaos.clock.now_s + CAPABILITIES.listing_lag_s - begun_s_ago
         while True:
-            there = await self._request("find", lambda: self._cloud.listed(key_of(path)))
+            there = await self._request("find", lambda: self._cloud.listed(self._key(path)))
             if there or self._chaos.clock.now_s >= until_s:
                 return there
             await self._sleep(1.0)
@@ -151,14 +165,18 @@ class MemoryRemote:
         if kept != path:
             record = await self._request("post", lambda: self._renamed(kept, kind))
             raise RenamedByRemote(f"the remote keeps it as {kept!r}", record_id=record.id, kept_path=kept)
-        return await self._request("post", lambda: self._cloud.post(key_of(path), kind, ours=True, missing=missing))
+        return await self._request("post", lambda: self._cloud.post(self._key(path), kind, ours=True, missing=missing))
 
     def _renamed(self, kept: str, kind: Kind) -> Record:
         there = self._cloud.at(key_of(kept))
         if there:
             return there[0]
+        missing = self._cloud.missing_parents(key_of(kept))
         record = self._cloud.post(key_of(kept), kind, ours=True)
         record.renamed = True
+        for key in missing:  # on the way to what is taken back, which the job lets go of
+            if (made := self._cloud.directory_at(key)) is not None:
+                made.detached = True
         return record
 
     async def _fill(self, record: Record, path: str, content: Content) -> RemoteEntry:
@@ -175,10 +193,11 @@ class MemoryRemote:
 
     def _missing(self, path: str) -> list[bytes]:
         self._cloud.settle()
-        return self._cloud.missing_parents(key_of(path))
+        return self._cloud.missing_parents(self._key(path))
 
     async def _gone(self, record_id: str) -> None:
-        while self._entry(record_id) is not None:
+        while record_id in self._cloud.records:
+            self._cloud.settle()
             await self._sleep(0.1)
             self._chaos.point("wait")
 

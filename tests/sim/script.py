@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from syncd.core.model import Kind, Status
 from syncd.core.paths import key_of
-from tests.sim.cloud import Cloud
+from tests.sim.cloud import Cloud, is_trashed
 from tests.sim.tree import MemoryTree
 
 NAMES = ("a", "b", "c.txt", "a-b", "d", "e")
@@ -141,7 +141,8 @@ class OtherEdits:
 
     def _existing(self) -> str | None:
         """The path of a completed file or a directory."""
-        there = sorted({one.path for one in self._cloud.records.values() if one.status == Status.COMPLETED})
+        records = [one for one in self._cloud.records.values() if not is_trashed(one.key)]
+        there = sorted({one.path for one in records if one.status == Status.COMPLETED})
         return self._random.choice(there) if there else None
 
     def _new_path(self) -> str | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from syncd.core.filters import Filter
 from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry, SourceIdentity
 from syncd.core.paths import key_of
-from syncd.errors import SourceChanged, SourceMissing, Unreadable
+from syncd.errors import LocalError, SourceChanged, SourceMissing, Unreadable
 from tests.sim.chaos import Chaos
 
 GRAIN_NS = 20_000_000
@@ -164,11 +164,17 @@ class MemoryTree:
         node = self.nodes.get(path)
         return node is not None and (as_directory or node.kind != Kind.DIRECTORY)
 
-    async def fingerprint(self, entry: LocalEntry) -> Fingerprint:
-        content = await self.read(entry)
-        if content.data is None:
-            async for _ in content.chunks():
-                pass
+    async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | None]:
+        return [await self._fingerprint(entry) for entry in entries]
+
+    async def _fingerprint(self, entry: LocalEntry) -> Fingerprint | None:
+        try:
+            content = await self.read(entry)
+            if content.data is None:
+                async for _ in content.chunks():
+                    pass
+        except LocalError:
+            return None
         return content.fingerprint
 
     async def read(self, entry: LocalEntry, *, growing: bool = False) -> MemoryContent:

@@ -19,12 +19,13 @@ from syncd.core.policy import Policy
 from syncd.engine.job import Job, Stop
 from syncd.engine.reconcile import Reconcile
 from syncd.engine.slots import Slots
+from syncd.engine.trash import Trash
 from syncd.errors import SyncdError
 from tests.sim.chaos import Chaos, SimulatedCrash
 from tests.sim.checks import Checks, Violation
-from tests.sim.cloud import Cloud, Knobs
+from tests.sim.cloud import TRASH, Cloud, Knobs
 from tests.sim.loop import Clock, VirtualLoop
-from tests.sim.remote import CAPABILITIES, MemoryRemote
+from tests.sim.remote import MemoryRemote
 from tests.sim.store import MemoryStore
 from tests.sim.telemetry import Recorder
 from tests.sim.tree import MemoryTree, content_type
@@ -40,6 +41,8 @@ class Settings:
     trust_stat: bool = True
     accept_source: bool = False
     on_drift: OnDrift = OnDrift.OVERWRITE
+    trash_keep_s: float | None = None
+    """None: there is no trash."""
     order: Order = Order.SMALL_FIRST
 
 
@@ -73,18 +76,22 @@ class Run:
 
 
 class World:
+    remote_class = MemoryRemote
+    cloud_class = Cloud
+    checks_class = Checks
+
     def __init__(self, seed: int = 0, *, settings: Settings | None = None, knobs: Knobs | None = None) -> None:
         self.clock = Clock()
         self.chaos = Chaos(random.Random(seed), self.clock)
         self.settings = settings or Settings()
         self.tree = MemoryTree(self.chaos, Filter())
-        self.cloud = Cloud(self.chaos, knobs or Knobs())
+        self.cloud = self.cloud_class(self.chaos, knobs or Knobs())
         self.store = MemoryStore(self.chaos)
         self.stop = Stop()
         self.broken: dict[str, Exception] = {}
         """Operations that fail for ever, by what `Run.calls` calls them."""
         self._at_call: dict[str, Callable[[], None]] = {}
-        self.checks = Checks(self.chaos, self.tree, self.cloud, self.store)
+        self.checks = self.checks_class(self.chaos, self.tree, self.cloud, self.store)
 
     def wait(self, seconds: float = 60.0) -> None:
         """Let time pass between two runs."""
@@ -151,7 +158,7 @@ class World:
         self.chaos.begin()
         self.stop = stop
         slots = Slots(settings.workers)
-        remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=settings.workers)
+        remote = self.remote_class(self.chaos, self.cloud, slots, most_at_once=settings.workers)
         remote.broken, remote.at_call = self.broken, self._at_call
         telemetry = Recorder()
         filters = Filter(exclude=settings.exclude)
@@ -162,12 +169,14 @@ class World:
             settings.delete,
             settings.max_delete,
             settings.empty_directories,
-            CAPABILITIES,
+            remote.capabilities,
             content_type,
             filters,
             on_drift=settings.on_drift,
             order=settings.order,
         )
+        trash = self._trash(remote, slots) if settings.trash_keep_s is not None else None
+        self.checks.trashes = trash is not None
         job = Job(
             "job",
             self.tree,
@@ -181,8 +190,21 @@ class World:
             settings.trust_stat,
             settings.accept_source,
             lambda: self.clock.now_s,
+            trash=trash,
         )
         return remote, telemetry, job
+
+    def _trash(self, destination: MemoryRemote, slots: Slots) -> Trash:
+        remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=self.settings.workers, base=TRASH)
+        remote.calls, remote.violations = destination.calls, destination.violations
+        return Trash(
+            remote,
+            destination,
+            keep_s=self.settings.trash_keep_s or 0.0,
+            slots=slots,
+            wall_s=lambda: self.clock.now_s,
+            token=lambda: f"{self.chaos.random.getrandbits(32):08x}",
+        )
 
     def _check(self, run: Run) -> None:
         ended = not run.crashed

@@ -14,7 +14,7 @@ import pytest
 
 from syncd import __version__
 from syncd.app import daemon, once, visits
-from syncd.cli import run
+from syncd.cli import COMMANDS, run
 from syncd.core.model import DeleteMode, JobReport, Kind, Problem, RemoteEntry, Status
 from syncd.core.plan import Plan
 from syncd.errors import (
@@ -319,6 +319,11 @@ class TestHelp:
     def test_the_version(self, capsys: Output) -> None:
         assert run(["--version"]) == 0
         assert capsys.readouterr().out == f"syncd {__version__}\n"
+
+    @pytest.mark.parametrize("command", [None, *COMMANDS])
+    def test_every_command_shows_how_it_is_used(self, command: str | None, capsys: Output) -> None:
+        assert run([*([command] if command else []), "--help"]) == 0
+        assert "Examples:" in capsys.readouterr().out
 
     @pytest.mark.parametrize("word", ["--help", "--version"])
     def test_is_quick(self, word: str, monkeypatch: pytest.MonkeyPatch) -> None:

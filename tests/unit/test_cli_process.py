@@ -68,6 +68,42 @@ def test_a_run_a_second_run_and_a_listing() -> None:
     assert listed() == ["a.txt", "b\x1b[31m"]
 
 
+@pytest.mark.parametrize(
+    ("words", "loading", "number", "code"),
+    [
+        ("--once src sandbox:/x --json", "click", signal.SIGINT, -signal.SIGINT),
+        ("--once src sandbox:/x --json", "pydantic", signal.SIGINT, 130),
+        ("--once src sandbox:/x --json", "pydantic", signal.SIGTERM, 143),
+        ("--once src sandbox:/x --json", "aiohttp", signal.SIGTERM, 143),
+        ("src sandbox:/x", "pydantic", signal.SIGTERM, 0),
+    ],
+)
+def test_a_signal_while_it_is_still_loading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, loading: str, number: signal.Signals, code: int
+) -> None:
+    """Never a traceback, and the report that was asked for as soon as there can be one."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal, sys\n"
+        "class Signal:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {loading!r}:\n"
+        f"            signal.raise_signal({int(number)})\n"
+        "sys.meta_path.insert(0, Signal())\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    answer = subprocess.run([*SYNCD, *words.split()], capture_output=True, text=True, timeout=60)
+    assert answer.returncode == code
+    assert "Traceback" not in answer.stderr
+    if code > 0:
+        assert json.loads(answer.stdout)["exit"] == code
+
+
+def test_a_current_directory_that_was_removed_is_said() -> None:
+    answer = shell("mkdir gone && cd gone && rmdir ../gone && syncd --once src sandbox:/x")
+    assert answer.returncode == 2
+    assert "the current directory was removed" in answer.stderr
+
+
 def test_a_source_may_be_called_like_a_command() -> None:
     shell("cp -r src config")
     answer = shell("syncd --once config sandbox:/x --json")

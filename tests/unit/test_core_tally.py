@@ -64,14 +64,26 @@ def test_a_difference_is_seen(changed: Views) -> None:
     assert not listing.same_as(baseline)
 
 
-def test_contents_that_changed_places_are_seen() -> None:
-    """Of many: the sum of plain hashes of tuples misses one in eight."""
+@pytest.mark.parametrize("places", [2, 3, 4, 5])
+def test_contents_that_changed_places_are_seen(places: int) -> None:
+    """Of many: the sum of plain hashes of tuples misses one exchange in eight."""
     for number in range(200):
-        paths, contents = (f"a{number}", f"b{number}"), (f"{number}1", f"{number}2")
-        views = Views().known(paths[0], contents[0]).known(paths[1], contents[1], inode=2)
+        views = Views()
+        for place in range(places):
+            views.known(f"{place}-{number}", f"{number}-{place}", inode=place)
+        contents = [record.checksum for record in views.remote]
+        others = zip(views.remote, [*contents[1:], contents[0]], strict=True)
+        moved_on = [record._replace(checksum=checksum) for record, checksum in others]
+        assert not of_records(moved_on).same_as(of_rows(list(views.base.values())))
+
+
+@pytest.mark.parametrize("same_content", [False, True])
+def test_records_that_changed_places_are_seen(same_content: bool) -> None:
+    for number in range(200):
+        views = Views().known(f"a{number}", "1").known(f"b{number}", "1" if same_content else "2", inode=2)
         first, second = views.remote
-        swapped = [first._replace(checksum=second.checksum), second._replace(checksum=first.checksum)]
-        assert not of_records(swapped).same_as(of_rows(list(views.base.values())))
+        exchanged = [first._replace(key=second.key), second._replace(key=first.key)]
+        assert not of_records(exchanged).same_as(of_rows(list(views.base.values())))
 
 
 @pytest.mark.parametrize(

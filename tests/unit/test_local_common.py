@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ from syncd.local.common import Common, TreeInCommon
 
 def entry(number: int) -> LocalEntry:
     return LocalEntry(b"%06d" % number, Kind.FILE, number, 1, 2, number)
+
+
+def md5_of(file: LocalEntry) -> str:
+    return hashlib.md5(file.key.rpartition(b"\0")[2]).hexdigest()
 
 
 class Counting:
@@ -123,11 +128,11 @@ async def test_a_file_is_hashed_once(trees: tuple[TreeInCommon, TreeInCommon], m
     opened: list[object] = []
     real = os.open
     monkeypatch.setattr(os, "open", lambda path, *how, **more: opened.append(path) or real(path, *how, **more))  # type: ignore[func-returns-value]
-    both = await asyncio.gather(*(tree.fingerprint(file) for tree in trees for file in files))
-    assert both[:50] == both[50:]
-    assert len({one.checksum for one in both}) == 50
-    again = await asyncio.gather(*(trees[1].fingerprint(file) for file in files))
-    assert again == both[:50]
+    parts = [files[:30], files[20:]]
+    first, *others = await asyncio.gather(*(tree.fingerprints(part) for part in (files, *parts) for tree in trees))
+    assert {one and one.entry: one and one.checksum for one in first} == {one: md5_of(one) for one in files}
+    assert others == [first, first[:30], first[:30], first[20:], first[20:]]
+    assert await trees[1].fingerprints(files) == first
     assert len(opened) == 50
 
 
@@ -140,10 +145,14 @@ async def test_what_was_read_too_soon_and_what_failed_is_read_again(
     gone.write_text("soon")
     files = {one.key: one for one in trees[0].scan()}
     gone.unlink()
-    for tree in trees:
-        with pytest.raises(Exception, match="gone"):
-            await tree.fingerprint(files[b"gone"])
-    before = await trees[0].fingerprint(files[b"fresh"])
+    asked = [files[b"gone"], files[b"fresh"]]
+    assert await trees[1].fingerprints(asked[:1]) == [None]
+    [none, before] = await trees[0].fingerprints(asked)
+    gone.write_text("again")
     fresh.write_text("two")
-    now = await trees[1].fingerprint(files[b"fresh"])
+    [again, now] = await trees[1].fingerprints(asked)
+    assert none is None
+    assert again is not None
+    assert before is not None
+    assert now is not None
     assert now.checksum != before.checksum

@@ -51,7 +51,7 @@ async def test_a_small_file_is_read_whole(tmp_path: Path) -> None:
     assert (content.data, content.checksum, content.content_type) == (b"hello", md5(b"hello"), "text/plain")
     assert content.dimensions is None
     assert await gathered(content) == b"hello"
-    assert content.fingerprint == await tree.fingerprint(content.entry)
+    assert [content.fingerprint] == await tree.fingerprints([content.entry])
 
 
 async def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
@@ -74,15 +74,16 @@ async def test_a_large_file_is_streamed_and_hashed_on_the_way(big: tuple[Tree, P
     assert max(map(len, pieces)) <= SMALL_BYTES
     assert content.checksum == md5(data)
     assert await gathered(content) == data
-    assert await tree.fingerprint(content.entry) == content.fingerprint
+    assert await tree.fingerprints([content.entry]) == [content.fingerprint]
 
 
 async def test_a_file_read_right_after_it_was_written_is_still_to_be_trusted(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     (tmp_path / "a").write_bytes(b"one")
-    fingerprint = await tree.fingerprint(entry_of(tree, "a"))
+    [fingerprint] = await tree.fingerprints([entry_of(tree, "a")])
     (tmp_path / "a").write_bytes(b"two")
     after = entry_of(tree, "a")
+    assert fingerprint is not None
     assert fingerprint.entry.mtime_ns != UNTRUSTED
     assert after != fingerprint.entry
 

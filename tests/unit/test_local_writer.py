@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import os
 import resource
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.core.model import UNTRUSTED, Kind, LocalEntry
+from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry
 from syncd.core.paths import path_of
 from syncd.errors import LocalError, SourceChanged, SourceMissing, Unwritable
 from syncd.local.content import CHUNK_BYTES
@@ -61,7 +62,7 @@ async def test_a_file_has_its_place_its_time_and_a_stat_that_proves_it(writer: W
     assert entry == seen(root, "d/e/file")
     assert entry.mtime_ns == THEN_NS
     assert names(root / "d/e") == ["file"]
-    assert await Tree(root).fingerprint(entry)
+    assert await Tree(root).fingerprints([entry]) == [Fingerprint(entry, hashlib.md5(data).hexdigest())]
 
 
 async def test_a_fresh_time_proves_nothing(writer: Writer) -> None:
@@ -81,7 +82,7 @@ async def test_a_transfer_that_begins_again(writer: Writer, root: Path, data: by
         checksum = incoming.checksum
         assert (await incoming.commit(modified_ns=THEN_NS)).checksum == checksum
     assert (root / "file").read_bytes() == data
-    assert (await Tree(root).fingerprint(seen(root, "file"))).checksum == checksum
+    assert await Tree(root).fingerprints([seen(root, "file")]) == [Fingerprint(seen(root, "file"), checksum)]
 
 
 @pytest.mark.parametrize("data", [b"small", BIG])
@@ -92,7 +93,7 @@ async def test_what_is_not_committed_leaves_nothing(writer: Writer, root: Path, 
     assert names(root) == []
 
 
-async def test_what_a_killed_run_left_is_taken_up_and_no_scan_shows_it(writer: Writer, root: Path) -> None:
+async def test_what_a_killed_run_left_is_replaced_and_no_scan_shows_it(writer: Writer, root: Path) -> None:
     incoming = writer.incoming("file", None)
     await incoming.begin()
     await incoming.write(BIG)
@@ -111,6 +112,24 @@ async def test_what_a_killed_run_left_is_taken_up_and_no_scan_shows_it(writer: W
     await put(writer, "file", b"second")
     assert (root / "file").read_bytes() == b"second"
     assert not left.exists()
+
+
+async def test_a_draft_that_is_a_second_name_of_the_file_is_not_written_to(writer: Writer, root: Path) -> None:
+    """What is left by a run that was killed right after it put a new file in its place."""
+    plant(root, "file")
+    incoming = writer.incoming("file", seen(root, "file"))
+    await incoming.begin()
+    await incoming.write(BIG)
+    draft = root / names(root)[0]
+    await incoming.aclose()
+    os.link(root / "file", draft)
+    again = writer.incoming("file", seen(root, "file"))
+    await again.begin()
+    await again.write(BIG)
+    assert (root / "file").read_text() == "file"
+    await again.aclose()
+    assert (root / "file").read_text() == "file"
+    assert names(root) == ["file"]
 
 
 @pytest.mark.parametrize("was", ["nothing", "file"])

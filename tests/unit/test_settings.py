@@ -144,8 +144,25 @@ class TestTheEnvironment:
     def test_json_that_is_none_names_the_variable_and_not_its_value(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNCD_REMOTES", '{"prod": {"token": "hush"')
         (line,) = complaints(Options())
-        assert line.startswith("$SYNCD_REMOTES: must be a JSON object")
+        assert line.startswith("remotes ($SYNCD_REMOTES): must be a table of settings (as a variable: a JSON object")
         assert "hush" not in line
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("JOBS__ASSETS__EXCLUDE", "*.tmp", "jobs.assets.exclude = '*.tmp' ($SYNCD_JOBS__ASSETS__EXCLUDE): must be"),
+            ("JOBS__ASSETS__INCLUDE", "[a", "jobs.assets.include = '[a' ($SYNCD_JOBS__ASSETS__INCLUDE): must be"),
+            ("JOBS__JOBS", "x", "jobs.jobs ($SYNCD_JOBS__JOBS): must be a table"),
+            ("JOBS__ASSETS__WORKERS__X", "1", "jobs.assets.workers = {'x': 1} ($SYNCD_JOBS__ASSETS__WORKERS__X): must"),
+        ],
+    )
+    def test_one_that_is_bad_is_named_and_never_hides_the_others(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+    ) -> None:
+        monkeypatch.setenv("SYNCD_JOBS__ASSETS__DELETE", "never")
+        monkeypatch.setenv(f"SYNCD_{name}", value)
+        (line,) = complaints(write(MINIMAL))
+        assert line.startswith(expected)
 
     def test_unknown_variables_are_errors_with_what_was_perhaps_meant(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNCD_TOKN", "hush")
@@ -215,9 +232,14 @@ class TestWhatIsWrong:
             ("[jobs.a]\nexlude = []", "jobs.a.exlude (AT): unknown key (did you mean exclude?)"),
             ("[remotes.p]\nzzz = 1", "remotes.p.zzz (AT): unknown key (known here: api_url, application_id, kind, "),
             ('[log]\nfromat = "json"', "log.fromat (AT): unknown key (did you mean format?)"),
+            (
+                "[jobs.a]\nexclude = ['*.o', '[a']",
+                "jobs.a.exclude.1 = '[a' (AT): must be a gitignore pattern that can ",
+            ),
+            ('[jobs.a]\ninclude = ["# all"]', "jobs.a.include.0 = '# all' (AT): must be a gitignore pattern that can "),
         ],
     )
-    def test_unknown_keys_come_with_what_was_perhaps_meant(self, write: Write, text: str, expected: str) -> None:
+    def test_what_was_perhaps_meant_or_what_is_allowed_is_said(self, write: Write, text: str, expected: str) -> None:
         options = write(text)
         assert any(line.startswith(expected.replace("AT", str(options.config))) for line in complaints(options))
 

@@ -128,6 +128,8 @@ def test_a_plan_for_people() -> None:
         "assets: 2 deletions held, nothing was deleted: if that is meant, run with --max-delete 100%",
     ]
     assert list(plan_lines(JobReport("a"), Plan(), Paint(on=False))) == ["a: nothing to do"]
+    held = list(plan_lines(JobReport("a"), Plan(held=3), Paint(on=False)))
+    assert [line.partition(",")[0] for line in held] == ["a: 3 deletions held"]
     assert list(plan_lines(JobReport("a", exit=4, error="401"), Plan(), Paint(on=False))) == ["a: stopped: 401"]
 
 
