@@ -1,5 +1,8 @@
 """The arithmetic of how fast requests may start: additive increase, multiplicative decrease, and pauses asked for.
 
+Beyond the rate at which the remote throttled last, the increase itself increases: that one may have been a single
+answer in a quiet time, which says little of how much the remote can do.
+
 Used by `remotes.limits`, which brings the clock and waits. A rate and not a window is adapted, because a remote that
 allows ten requests a second answers each of them in milliseconds. Latency decides nothing: it rises whenever an
 upload fills the link.
@@ -11,6 +14,8 @@ import math
 from dataclasses import dataclass
 
 DECREASE = 0.7
+GROWTH = 0.3
+"""So much of itself the increase gains for every second in which the whole rate was used, beyond the last ceiling."""
 SLOWEST_PER_S = 0.5
 SLACK_S = 0.05
 """How far starts may bunch up: a timer's own lateness must not lower the rate."""
@@ -24,6 +29,7 @@ class Pace:
     rate_per_s: float = math.inf
     """What the remote allows as far as is known; infinity until it throttled for the first time."""
     _step_per_s: float = 1.0
+    _ceiling_per_s: float = math.inf
     _next_s: float = -math.inf
     _resume_s: float = -math.inf
     _decreased_s: float = -math.inf
@@ -61,7 +67,8 @@ class Pace:
         self._roll(now_s)
         current_per_s = min(self.rate_per_s, self.cap_per_s, self._started / max(now_s - self._second_s, 0.1))
         served_per_s = max(self._served, self._served_before)
-        lowered_per_s = DECREASE * max(current_per_s, served_per_s)
+        self._ceiling_per_s = max(current_per_s, served_per_s)
+        lowered_per_s = DECREASE * self._ceiling_per_s
         self.rate_per_s = max(SLOWEST_PER_S, min(self.rate_per_s, lowered_per_s))
         self._step_per_s = max(1.0, self.rate_per_s * 0.05)
         self._decreased_s = now_s
@@ -71,7 +78,10 @@ class Pace:
         self._roll(now_s)
         self._served += 1
         if not math.isinf(self.rate_per_s):
-            self.rate_per_s += self._step_per_s / max(self.rate_per_s, 1.0)
+            used = 1.0 / max(self.rate_per_s, 1.0)
+            self.rate_per_s += self._step_per_s * used
+            if self.rate_per_s > self._ceiling_per_s:
+                self._step_per_s *= 1.0 + GROWTH * used
 
     def allowed(self, requests_left: int, *, now_s: float, window_s: float) -> None:
         """An answer told how many more requests a window of `window_s` allows: with none left, its end is waited for.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from syncd.core.model import BaselineEntry, Kind, Problem, RemoteEntry, Status, Sync
-from syncd.core.paths import path_of
+from syncd.core.paths import parent_of, path_of
 from syncd.engine.fresh import Collector
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger
@@ -35,16 +36,24 @@ class Confirmation:
         """Completed with other content than was sent: somebody else's, or damaged."""
 
     async def expect(self, row: BaselineEntry, record: RemoteEntry, *, before: str | None = None) -> None:
-        """Record an upload, at once as synced where the answer already shows it completed.
+        """Record an upload, at once as synced where the answer already shows it completed. It is among what is awaited
+        when this returns, not earlier.
 
         `before`: the checksum that the record had; it may be shown as completed until the new content is there.
         """
         if record.status == Status.COMPLETED and record.checksum == row.checksum:
             await self._ledger.record([row._replace(sync=Sync.SYNCED)])
         else:
+            await self._ledger.record([row])
             self._awaited[row.key] = row
             self._before[row.key] = before
-            await self._ledger.record([row])
+
+    def portion(self) -> Confirmation:
+        """What is awaited until now, to be waited for apart from what comes."""
+        portion = Confirmation(self._job, self._ledger)
+        self._awaited, portion._awaited = {}, self._awaited
+        self._before, portion._before = {}, self._before
+        return portion
 
     async def wait(self, *, destination_size: int) -> list[Problem]:
         """Returns the paths that did not become complete. `destination_size`: how many files a full listing holds."""
@@ -64,14 +73,22 @@ class Confirmation:
 
     async def _look(self, destination_size: int) -> None:
         pages = 2 + 2 * (destination_size // PAGE)
-        if len(self._awaited) > pages:
-            await self._look_at_all()
-        else:
+        directories = {path_of(parent_of(key)) for key in self._awaited}
+        if len(self._awaited) <= pages:
             await each(list(self._awaited.values()), self._look_at, at_once=self._job.workers)
+        elif len(directories) <= pages and self._job.policy.capabilities.directories:
+            await each(sorted(directories), partial(self._look_into, recursive=False), at_once=self._job.workers)
+        else:
+            await self._look_into("", recursive=True)
 
-    async def _look_at_all(self) -> None:
+    async def _look_into(self, directory: str, *, recursive: bool) -> None:
         collector = Collector()
-        await self._job.remote.entries("", collector, recursive=True)
+        try:
+            await self._job.remote.entries(directory, collector, recursive=recursive)
+        except RemoteDead:
+            raise
+        except Transient:
+            pass  # others are being sent, so it changes while it is read; what it shows as complete is so
         await self._seen([entry for entry in collector.entries if entry.kind == Kind.FILE])
 
     async def _look_at(self, row: BaselineEntry) -> None:

@@ -30,15 +30,14 @@ from syncd.ports import Content
 
 
 class Effects:
-    """`confirmation` may be exchanged for another one, which awaits what is sent from then on. `stamp`: the time under
-    which the trash keeps what is deleted or replaced."""
+    """`stamp`: the time under which the trash keeps what is deleted or replaced."""
 
     def __init__(self, job: Job, report: JobReport, ledger: Ledger, confirmation: Confirmation, *, stamp: str) -> None:
         self._stamp = stamp
         self._job = job
         self._report = report
         self._ledger = ledger
-        self.confirmation = confirmation
+        self._confirmation = confirmation
 
     async def create(self, operation: Create, parents: Sequence[MakeDirectory]) -> None:
         key, content = operation.local.key, await self._read(operation)
@@ -50,7 +49,7 @@ class Effects:
             record = await self._job.remote.create(
                 operation.path, content, begun_s_ago=begun_s_ago, beside=operation.beside
             )
-        await self.confirmation.expect(uploaded(content.fingerprint, record), record)
+        await self._confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.created += 1
         self._report.bytes_uploaded += content.entry.size
 
@@ -72,7 +71,7 @@ class Effects:
             else:
                 record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)
-        await self.confirmation.expect(row, record, before=remote.checksum)
+        await self._confirmation.expect(row, record, before=remote.checksum)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
 
@@ -85,7 +84,7 @@ class Effects:
             await self._job.remote.move(operation.remote, operation.aside)
         async with self._intending([claimed(key, content.checksum, size_bytes=size)], ()):
             record = await self._job.remote.create(operation.path, content)
-        await self.confirmation.expect(uploaded(content.fingerprint, record), record)
+        await self._confirmation.expect(uploaded(content.fingerprint, record), record)
         self._report.replaced += 1
         self._report.bytes_uploaded += content.entry.size
 
@@ -104,7 +103,7 @@ class Effects:
             self._report.replaced += 1
             self._report.bytes_uploaded += size
             await self._job.remote.delete(old)
-        await self.confirmation.expect(row, record)
+        await self._confirmation.expect(row, record)
 
     def _claim(self, content: Content, beside: Sequence[str]) -> str | None:
         """What tells an upload's effect from others' records, should its end not be seen."""
@@ -129,7 +128,7 @@ class Effects:
             record = await self._job.remote.move(operation.remote, operation.path)
         await self._ledger.record([], [key_of(operation.source)])
         read = Fingerprint(operation.local, checksum or "")
-        await self.confirmation.expect(uploaded(read, record), record)
+        await self._confirmation.expect(uploaded(read, record), record)
         self._report.moved += operation.files
 
     async def move_directory(self, operation: Move, parents: Sequence[MakeDirectory]) -> None:

@@ -53,6 +53,9 @@ LIVE_PER_WORKER = 4
 STALE_AFTER_S = 5.0
 """A file to be deleted that was seen longer ago is asked for once more before."""
 
+PAUSE_S = 1.0
+"""When nothing more was sent for so long, what was is confirmed although it is less than a portion."""
+
 Arrival = Create | Replace | Move | MakeDirectory
 Mine = Callable[[RenamedByRemote], Awaitable[bool]]
 
@@ -76,7 +79,7 @@ class Execution:
     are the keys of leftovers whose rows go when they went; `stamp` is the time under which the trash keeps things.
 
     Uploads are confirmed and recorded together, or, with `portion`, so many at a time while the next ones are being
-    sent; `recorded` is told of them then.
+    sent, or fewer when those take long; `recorded` is told of them then.
     """
 
     def __init__(
@@ -95,6 +98,8 @@ class Execution:
         self._forgettable = forgettable
         self._portion = portion
         self._recorded = recorded
+        self._tried: list[Arrival] = []
+        self._due: asyncio.TimerHandle | None = None
         self._confirming: list[asyncio.Task[None]] = []
         self._is_new = is_new
         self._destination_size = destination_size
@@ -151,12 +156,13 @@ class Execution:
                 await self._delete(first)
                 await self._run_arrivals([one for one in operations if isinstance(one, Move)], passing)
                 await self._delete(emptied)
-                for portion in self._portions(_uploads_and_directories(operations)):
-                    await self._run_arrivals(portion, passing)
-                    self._begin_to_confirm(portion)
+                await self._run_arrivals(_uploads_and_directories(operations), passing)
+                self._begin_to_confirm()
                 await asyncio.gather(*self._confirming)
                 await self._delete(last)
         finally:
+            if self._due is not None:
+                self._due.cancel()
             for task in self._confirming:
                 task.cancel()
             await asyncio.gather(*self._confirming, return_exceptions=True)
@@ -167,15 +173,27 @@ class Execution:
         """Record what was done until now."""
         await self._ledger.flush()
 
-    def _portions(self, arrivals: list[Arrival]) -> list[list[Arrival]]:
-        size = self._portion or len(arrivals) or 1
-        return [arrivals[start : start + size] for start in range(0, len(arrivals), size)] or [[]]
+    def _settled(self, operation: Arrival, made: Sequence[MakeDirectory]) -> None:
+        """It was tried, and on its way these were made. Whatever waits for its next try holds up none of them."""
+        if made:
+            self._recorded(made)
+        self._tried.append(operation)
+        if self._portion is None:
+            return
+        if self._due is not None:
+            self._due.cancel()
+        if len(self._tried) >= self._portion:
+            self._begin_to_confirm()
+        else:
+            self._due = asyncio.get_running_loop().call_later(PAUSE_S, self._begin_to_confirm)
 
-    def _begin_to_confirm(self, portion: Sequence[Arrival]) -> None:
-        self._confirming.append(asyncio.create_task(self._confirm(self._confirmation, portion)))
-        self._confirmation = self._effects.confirmation = Confirmation(self._job, self._ledger)
+    def _begin_to_confirm(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+        tried, self._tried = self._tried, []
+        self._confirming.append(asyncio.create_task(self._confirm(self._confirmation.portion(), tried)))
 
-    async def _confirm(self, confirmation: Confirmation, portion: Sequence[Arrival]) -> None:
+    async def _confirm(self, confirmation: Confirmation, tried: Sequence[Arrival]) -> None:
         await self._ledger.flush()
         problems = await confirmation.wait(destination_size=self._destination_size)
         self._outcome.problems += problems
@@ -185,7 +203,7 @@ class Execution:
             self._failed |= {path_of(key) for key in confirmation.mismatched}
             self._job.telemetry.warning("completed_with_other_content", files=len(confirmation.mismatched))
         await self._ledger.flush()
-        self._recorded(portion)
+        self._recorded(tried)
 
     async def _run_arrivals(self, batch: Sequence[Arrival], passing: dict[bytes, MakeDirectory]) -> None:
         """Large uploads are begun by tasks of their own: those that wait for a lane keep no others from beginning."""
@@ -204,9 +222,10 @@ class Execution:
                     operation, missing = taken
                     parents = [passing[key] for key in missing]
                     arrived = await self._attempt(operation, partial(self._arrival, operation, parents))
-                    if arrived:
-                        self._effects.directories_made([passing.pop(key) for key in missing])
+                    made = [passing.pop(key) for key in missing] if arrived else []
+                    self._effects.directories_made(made)
                     arrivals.settled(operation, arrived=arrived)
+                    self._settled(operation, made)
                     freed.set()
                 elif arrivals.exhausted(large=large):
                     break

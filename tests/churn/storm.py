@@ -1,7 +1,8 @@
 """One storm: a real daemon, a sandbox that is slow and fails, a source that never rests; and at the end, order.
 
 Used by `test_churn` and by `python -m tests.churn`. When it is quiet again, both sides must be equal within a minute,
-with one completed record for each path and nothing else.
+with one completed record for each path and nothing else. What was deleted there must have been gone here before, and
+the daemon's memory must not have grown.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncd.sandbox import APPLICATION_ID, TOKEN, Knobs, Sandbox
-from tests.churn.edits import Edits
+from syncd.sandbox.traffic import LoggedRequest, RequestLog
+from tests.churn.edits import Edits, make_archive, make_history
 
 ROOT = Path(__file__).parents[2]
 QUIET_S = 60.0
 STOP_S = 20.0
+WARM_S = 120.0
+"""After so long in a storm the daemon's memory is what it will be."""
+GROWTH = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +42,35 @@ class Result:
     log: str
 
 
+class Deletions(RequestLog):
+    """Which paths the daemon asked to be deleted."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__()
+        self.paths: list[str] = []
+        self._sandbox = sandbox
+        self._known: dict[str, str] = {}
+
+    def begin(self, operation: str) -> None:
+        super().begin(operation)
+        if operation == "delete":
+            self._known |= {one.id: one.path for one in self._sandbox.records("files")}
+
+    def end(self, request: LoggedRequest) -> None:
+        super().end(request)
+        path = self._known.get(request.path.rpartition("/")[2]) if request.operation == "delete" else None
+        if path is not None:
+            self.paths.append(path.removeprefix("/dir").strip("/"))
+
+
 def knobs(seed: int) -> Knobs:
+    """A create that failed without anybody knowing so is looked for during half a minute, and a 503 makes everything
+    slower for some seconds: both are rare enough that ten thousand files arrive within the minute."""
     faults = [
-        "list:status=503:p=0.01",
+        "list:status=503:p=0.001",
+        "list:status=500:p=0.01",
         "create:reset_after:p=0.01",
-        "create:status=500:p=0.01",
+        "create:status=500:p=0.0005",
         "form:reset_before:p=0.02",
         "patch:status=502:p=0.01",
         "move:reset_after:p=0.02",
@@ -53,30 +82,40 @@ def knobs(seed: int) -> Knobs:
     return Knobs.from_pairs([*pairs, *more])
 
 
-async def storm(base: Path, *, seed: int, seconds: float) -> Result:
-    """A storm of so many seconds, below `base`."""
+async def storm(base: Path, *, seed: int, seconds: float, unpacked: int = 10_000) -> Result:
+    """A storm of so many seconds, below `base`; the archive that is unpacked in it now and then has so many files."""
     chance = random.Random(seed)
     source = base / "source"
     source.mkdir(parents=True)
-    edits = Edits(source, chance)
+    archive, history = base / "archive.tar", base / "history.git"
+    make_archive(archive, files=unpacked)
+    commits = make_history(history, chance, commits=12)
+    edits = Edits(source, chance, archive=archive, history=history, commits=commits)
     for _ in range(100):
         edits.step()
-    async with Sandbox(base / "sandbox", knobs=knobs(seed)) as sandbox:
+    sandbox = Sandbox(base / "sandbox", knobs=knobs(seed))
+    deletions = sandbox.requests = Deletions(sandbox)
+    async with sandbox:
         log = base / "log"
         daemon = await _daemon(base, sandbox.url, log)
         try:
-            steps = await _edit_for(edits, chance, seconds)
+            steps = await _edit_for(edits, chance, min(seconds, WARM_S))
+            warm_bytes = _memory_bytes(daemon.pid, "VmRSS")
+            steps += await _edit_for(edits, chance, seconds - WARM_S)
             quiet_s = time.monotonic()
             problems = await _until_equal(source, sandbox)
             settled_s = time.monotonic() - quiet_s
-            peak = _peak_bytes(daemon.pid)
+            peak_bytes, end_bytes = _memory_bytes(daemon.pid, "VmHWM"), _memory_bytes(daemon.pid, "VmRSS")
             status = await _status(base)
         finally:
             problems_at_end = await _end(daemon)
         files = sum(path.is_file() for path in source.rglob("*"))
         if problems:
             problems.append(status)
-        return Result([*problems, *problems_at_end], steps, files, settled_s, peak, log.read_text())
+        problems += [f"deleted, but it was never gone: {path}" for path in deletions.paths if path not in edits.removed]
+        if seconds > 2 * WARM_S and end_bytes > GROWTH * warm_bytes:
+            problems.append(f"its memory grew from {warm_bytes} to {end_bytes} bytes")
+        return Result([*problems, *problems_at_end], steps, files, settled_s, peak_bytes, log.read_text())
 
 
 async def _edit_for(edits: Edits, chance: random.Random, seconds: float) -> int:
@@ -155,6 +194,6 @@ async def _end(daemon: asyncio.subprocess.Process) -> list[str]:
     return [f"it exited with {code}"] if code else []
 
 
-def _peak_bytes(pid: int) -> int:
+def _memory_bytes(pid: int, what: str) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(what))

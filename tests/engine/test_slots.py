@@ -12,8 +12,8 @@ from syncd.engine.slots import LARGE_BYTES, Slots
 from tests.sim.loop import Clock, Deadlock, VirtualLoop
 
 
-def run(main: Coroutine[Any, Any, None]) -> Clock:
-    clock = Clock(0.0)
+def run(main: Coroutine[Any, Any, object], clock: Clock | None = None) -> Clock:
+    clock = clock or Clock(0.0)
     loop = VirtualLoop(clock)
     try:
         loop.run_until_complete(main)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
 import pytest
 
-from syncd.core.model import DeleteMode, MaxDelete, Status, Sync
+from syncd.core.model import DeleteMode, MaxDelete, Operation, RemoteEntry, Status, Sync
 from syncd.core.paths import key_of
 from syncd.engine.execute import STALE_AFTER_S
+from syncd.engine.job import Stop
+from syncd.engine.observe import observe
+from syncd.engine.reconcile import Reconcile
 from syncd.errors import Rejected, RemoteDead, Transient, Unauthorized
+from syncd.ports import Content, Sink
 from tests.engine.test_mirroring import synced
+from tests.engine.test_slots import run as run_virtually
 from tests.sim.cloud import Knobs
+from tests.sim.remote import MemoryRemote
 from tests.sim.world import Settings, World
 
 
@@ -364,3 +374,68 @@ def test_a_renamed_file_that_cannot_be_read_keeps_its_old_place() -> None:
     run = world.run()
     assert (run.exit, run.failed) == (1, ["new"])
     assert world.cloud.files() == {"old": b"content of old"}
+
+
+class LateForA(MemoryRemote):
+    """Whose answer to one create takes a quarter of an hour to be known."""
+
+    async def create(
+        self, path: str, content: Content, *, begun_s_ago: float | None = None, beside: Collection[str] = ()
+    ) -> RemoteEntry:
+        if path == "a":
+            await self._sleep(900.0)
+        return await super().create(path, content, begun_s_ago=begun_s_ago, beside=beside)
+
+
+def test_what_waits_for_its_next_try_keeps_no_portion_from_being_confirmed() -> None:
+    world = World(settings=Settings(workers=2))
+    for path in ("a", "b", "c", "d/e", "d/f", "d/g"):
+        world.tree.write(path, path)
+    _, _, job = world.open_job(Stop())
+    remote = LateForA(world.chaos, world.cloud, job.slots, most_at_once=2)
+    job = replace(job, remote=remote)
+    recorded: list[tuple[float, list[str]]] = []
+
+    async def main() -> None:
+        reconcile, began_s = Reconcile(job), asyncio.get_running_loop().time()
+        decision = await reconcile.decide(await observe(job))
+
+        def note(operations: Sequence[Operation]) -> None:
+            age_s = asyncio.get_running_loop().time() - began_s
+            recorded.append((age_s, sorted(one.path for one in operations)))
+            states = [world.store.baseline[key_of(one.path)].sync for one in operations]
+            assert states == [Sync.SYNCED] * len(operations)
+
+        execution = reconcile.execution(decision, destination_size=0, portion=2, recorded=note)
+        outcome = await execution.run(decision.plan.operations, [])
+        await decision.view.listing.aclose()
+        assert not outcome.problems
+
+    run_virtually(main(), world.clock)
+    early = [path for age_s, paths in recorded if age_s < 60.0 for path in paths]
+    assert sorted(early) == ["b", "c", "d", "d/e", "d/f", "d/g"]
+    assert recorded[-1][1] == ["a"]
+
+
+class NeverSteady(MemoryRemote):
+    """Whose listing changes while it is read, as soon as something was sent."""
+
+    async def entries(
+        self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
+    ) -> None:
+        await super().entries(directory, sink, recursive=recursive, directories_known=directories_known)
+        if self.changes:
+            raise Transient("it changed each time it was read")
+
+
+@pytest.mark.parametrize("directories", [1, 3])
+def test_what_an_unsteady_listing_shows_as_complete_is_complete(directories: int) -> None:
+    world = World()
+    for number in range(9):
+        world.tree.write(f"d{number % directories}/{number}", f"{number}")
+    _, _, job = world.open_job(Stop())
+    job = replace(job, remote=NeverSteady(world.chaos, world.cloud, job.slots, most_at_once=3))
+    reconcile = Reconcile(job)
+    run_virtually(reconcile.run(), world.clock)
+    assert (reconcile.report.created, reconcile.report.failed) == (9, [])
+    assert all(row.sync == Sync.SYNCED for row in world.store.baseline.values())

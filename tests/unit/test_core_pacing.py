@@ -100,6 +100,17 @@ def test_success_raises_the_rate_again() -> None:
     assert pace.rate_per_s > low + 1.0
 
 
+def test_one_refusal_in_a_quiet_time_does_not_keep_much_work_back_for_long() -> None:
+    pace, server = Pace(), Server(300, 0.02)
+    for second in range(5):
+        pace.reserve_s(float(second))
+        pace.succeeded(second + 0.1)
+    pace.reserve_s(5.0)
+    pace.throttled(started_s=5.0, now_s=5.1, retry_after_s=0.0)
+    run(pace, server, until_s=25.0, at_once=16)
+    assert pace.rate_per_s > 100.0
+
+
 @given(st.lists(st.floats(0.001, 5.0), min_size=1, max_size=200))
 def test_throttling_never_raises_the_rate_nor_stops_it(gaps: list[float]) -> None:
     pace, now = Pace(), 0.0
