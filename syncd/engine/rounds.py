@@ -281,14 +281,14 @@ class Rounds:
         licensed = due.keys if due is not None else frozenset()
         counted = self._desk.lot.counted(_now()) if due is not None else 0
         decision = await reconcile.decide(view, licensed=licensed, done=counted)
-        concerned = _concerned(decision.plan)
+        unsolved = _unsolved(decision.plan)
         for key, wait_s in decision.later.items():
             due_s = _now() + min(wait_s, UNSURE_AGAIN_S)
             self._desk.queue.look_at(directories_of([key]), since_s=since_s, due_s=due_s)
-        if any(fence.excludes(key) for key in concerned):
+        if any(fence.excludes(key) for key in unsolved | _known_now(decision.plan)):
             return await self._look_again(view, since_s=since_s, whole=looked is None)
-        spared = {*concerned, *(one.key for one in decision.plan.withheld), *_problematic(decision)}
-        self._put_right(looked, excluded, fence, spared)
+        withheld = {one.key for one in decision.plan.withheld}
+        self._put_right(looked, excluded, fence, unsolved | withheld | _problematic(decision))
         self._take_note(decision, due, since_s=since_s)
 
         def is_seen(key: bytes) -> bool:
@@ -386,10 +386,15 @@ class Rounds:
         return self._contest.noticed(drift.path, what, now_s=_now())
 
 
-def _concerned(plan: Plan) -> set[bytes]:
-    """Every path that a plan is about to change, on the remote or in the baseline."""
+def _unsolved(plan: Plan) -> set[bytes]:
+    """The paths of which something has to be done or awaited."""
     keys = {key for one in plan.operations for key in keys_of(one)}
-    return keys | {row.key for row in plan.adopted} | {*plan.forgotten} | {one.key for one in plan.awaiting}
+    return keys | {one.key for one in plan.awaiting}
+
+
+def _known_now(plan: Plan) -> set[bytes]:
+    """The paths about which the baseline will say something else without anything having to be done."""
+    return {row.key for row in plan.adopted} | {*plan.forgotten}
 
 
 def _problematic(decision: Decision) -> set[bytes]:
