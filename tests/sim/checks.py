@@ -230,7 +230,12 @@ class Checks:
         return "it is there locally" if node.born <= (asked or looked) else None
 
     def _is_frozen(self, path: str) -> bool:
-        return any(path_of(key) in self._tree.frozen for key in [key_of(path), *ancestors_of(key_of(path))])
+        return any(self._is_frozen_itself(path_of(key)) for key in [key_of(path), *ancestors_of(key_of(path))])
+
+    def _is_frozen_itself(self, path: str) -> bool:
+        """The daemon looks again at parts of what it has scanned."""
+        node = self._tree.nodes.get(path)
+        return path in self._tree.frozen and (not self.daemon or (node is not None and node.kind > Kind.FILE))
 
     def _is_left_at_no_file(self, record: Record) -> bool:
         """Whether it is an unfinished upload where the source has a link or the like now."""
