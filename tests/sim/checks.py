@@ -365,9 +365,12 @@ class Checks:
         if path_of(row.key) in self._left:
             return False
         node = self._tree.nodes.get(path_of(row.key))
-        cut_short = any(one.status == Status.PENDING and row.id != one.id for one in self._cloud.at(row.key))
-        cut_short |= any(one.status == Status.PENDING and not one.owned for one in self._cloud.at(row.key))
-        another_kind = any(one.kind != row.kind for one in self._cloud.at(row.key))
+        there = self._cloud.at(row.key)
+        cut_short = any(one.status == Status.PENDING and row.id != one.id for one in there)
+        cut_short |= any(one.status == Status.PENDING and not one.owned for one in there)
+        # after the state was lost, what was sent to what somebody may have begun is left, and said, until it completes
+        cut_short |= any(one.status == Status.PENDING and one.detached and row.checksum is None for one in there)
+        another_kind = any(one.kind != row.kind for one in there)
         if self._is_frozen(path_of(row.key)) or cut_short or another_kind:
             return False
         return self._mode is not DeleteMode.NEVER if node is None else node.kind == row.kind

@@ -23,6 +23,8 @@ from tests.sim.world import World
 QUIET_AFTER_S = 4000.0
 """So long after the last disturbance, in virtual seconds, everything has to be where it belongs: longer than the
 longest back-off of a path."""
+MOST_STEPS = 2000
+"""Of the world in ten seconds in which nobody disturbs it."""
 
 
 def simulate_daemon(seed: int) -> Story:
@@ -133,7 +135,10 @@ class _Teller:
         while calm < 3:
             if loop.time() > until_s:
                 raise Violation(f"it does not come to rest: {keeper.status()}")
+            begun = self.world.chaos.step
             await asyncio.sleep(10.0)
+            if self.world.chaos.step - begun > MOST_STEPS:
+                raise Violation(f"it looks again and again: {keeper.status()}")
             if keeper.status().held:
                 self._approve(keeper)
             calm = calm + 1 if self._is_calm(keeper) else 0
