@@ -344,6 +344,7 @@ class Rounds:
             return
         withheld = {one.key for one in plan.withheld}
         desk.lot.discard(key for one in plan.operations for key in keys_of(one) if not isinstance(one, Delete))
+        desk.lot.discard(row.key for row in plan.adopted if row.key not in withheld)
         if due is not None and plan.held_because is not None:
             desk.lot.hold(due.keys & withheld, plan.held_because)
             self._job.telemetry.warning("deletions_held", files=plan.held, because=plan.held_because)
