@@ -76,6 +76,8 @@ def refusal(local: LocalEntry, capabilities: Capabilities) -> str | None:
         return f"a name in its path has {longest} characters, the remote takes {capabilities.max_name_chars}"
     if len(directory) > capabilities.max_directory_chars:
         limit = capabilities.max_directory_chars
+        if limit < 0:
+            return f"the path of the destination itself has {-limit} characters more than the remote takes"
         return f"the directory's path has {len(directory)} characters, the remote takes {limit}"
     if local.kind == Kind.FILE and local.size > capabilities.max_size_bytes:
         return f"the file has {local.size} bytes, the remote takes {capabilities.max_size_bytes}"

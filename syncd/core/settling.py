@@ -46,6 +46,8 @@ class _Seen:
     changed_s: float
     due_s: float
     only_grew: bool = True
+    settled: bool = False
+    """Remembered where its stamp does not tell: else it would be watched anew whenever it is looked at."""
 
 
 class Settling:
@@ -67,6 +69,8 @@ class Settling:
         needed_s = self.needed_s(entry.size)
         age_s = (wall_ns - entry.mtime_ns) / 1e9
         seen = self._seen.get(entry.key)
+        if seen is not None and seen.settled and (seen.size, seen.mtime_ns) != (entry.size, entry.mtime_ns):
+            seen = None
         if age_s >= needed_s:
             self.forget([entry.key])
             return Verdict(Stillness.SETTLED, 0.0)
@@ -76,8 +80,8 @@ class Settling:
         elif (seen.size, seen.mtime_ns) != (entry.size, entry.mtime_ns):
             seen.only_grew = seen.only_grew and entry.size >= seen.size
             seen.size, seen.mtime_ns, seen.changed_s = entry.size, entry.mtime_ns, now_s
-        elif now_s - seen.changed_s >= needed_s:
-            self.forget([entry.key])
+        elif seen.settled or now_s - seen.changed_s >= needed_s:
+            seen.settled, seen.due_s = True, now_s
             return Verdict(Stillness.SETTLED, 0.0)
         still_s = seen.changed_s + needed_s - now_s
         wait_s = max(min(needed_s - age_s, still_s) if age_s >= 0 else still_s, SOONEST_S)

@@ -40,7 +40,7 @@ from syncd.core.paths import key_of
 from syncd.core.sides import sides
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger
-from syncd.engine.observe import each, look_again
+from syncd.engine.observe import each, look_again, now
 from syncd.engine.reading import fingerprints
 from syncd.errors import LocalError, NotFound, Rejected, RemoteDead, SourceForeign, Transient
 from syncd.ports import Incoming, LocalWriter, Spool, Telemetry
@@ -53,8 +53,10 @@ NOT_REMOVED = "what the destination lacks was not removed, because not everythin
 
 @dataclass(slots=True)
 class _Seen:
-    """Both sides. `found`: the paths at which one is not what the baseline says; `settled`: how many files are."""
+    """Both sides. `asked_s`: when the listing was begun, by the loop's time; `found`: the paths at which one is not
+    what the baseline says; `settled`: how many files are."""
 
+    asked_s: float
     found: list[Difference] = field(default_factory=list)
     directories: dict[bytes, RemoteEntry] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
@@ -91,15 +93,16 @@ class Pull:
     async def _look(self) -> _Seen:
         job = self._job
         spool = job.store.spool()
+        seen = _Seen(now())
         try:
             known = await job.store.count_directories()
             await job.remote.entries("", spool, recursive=True, directories_known=known or None)
-            return await asyncio.to_thread(self._compare, spool)
+            await asyncio.to_thread(self._compare, spool, seen)
+            return seen
         finally:
             await spool.aclose()
 
-    def _compare(self, spool: Spool) -> _Seen:
-        seen = _Seen()
+    def _compare(self, spool: Spool, seen: _Seen) -> None:
         with spool.rows() as listing, self._job.store.rows() as rows:
             for one in sides(self._job.tree.scan(), listing, rows):
                 _count(one, seen)
@@ -107,7 +110,6 @@ class Pull:
                     seen.settled += one.remote is not None and one.remote.kind == Kind.FILE
                 else:
                     seen.found.append(one)
-        return seen
 
     def _check_source(self, source: SourceIdentity, census: Census) -> None:
         verdict = source_verdict(self._job.store.memory.source, source, census)
@@ -121,7 +123,7 @@ class Pull:
         job = self._job
         found = seen.found
         if self._wishes.mirror:
-            found, _ = await look_again(job, found)
+            found, _ = await look_again(job, found, asked_s=seen.asked_s)
         wanted = [one.local for one in found if one.local and must_be_read(one, overwrite=self._wishes.overwrite)]
         checksums = await fingerprints(job.tree, wanted, at_once=job.workers)
         return await asyncio.to_thread(decide_fetch, found, checksums, self._wishes, seen.tally)

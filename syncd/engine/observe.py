@@ -85,6 +85,7 @@ async def observe(job: Job) -> View:
     source = await asyncio.to_thread(job.tree.identity)
     census, tally = Census(), Tally()
     spool = job.store.spool()
+    asked_s = now()
     try:
         walking = asyncio.ensure_future(asyncio.to_thread(walk, job, census, tally))
         try:
@@ -98,7 +99,7 @@ async def observe(job: Job) -> View:
             found = list(differences(changes, ()))
         else:
             found = await asyncio.to_thread(_compare, job, spool, changes, census)
-        found, unsure = await look_again(job, found)
+        found, unsure = await look_again(job, found, asked_s=asked_s)
         return View(source, census, found, changes, SpoolListing(spool), unsure)
     except BaseException:
         await spool.aclose()
@@ -124,9 +125,12 @@ def _compare(job: Job, spool: Spool, changes: list[LocalChange], census: Census)
         return list(differences(changes, remote_changes(listing, rows, census)))
 
 
-async def look_again(job: Job, found: list[Difference]) -> tuple[list[Difference], dict[bytes, float]]:
+async def look_again(
+    job: Job, found: list[Difference], *, asked_s: float
+) -> tuple[list[Difference], dict[bytes, float]]:
     """Ask by id for each known record that the listing lacks: a drifting listing or a late index is not an absence.
-    What cannot be asked for, because its id is not known, is left out until that is over: see `View.unsure`."""
+    What cannot be asked for, because its id is not known, is left out until that is over: see `View.unsure`.
+    `asked_s`: when the listing was begun, by the loop's time; what it lacks it lacked then."""
     missing = [index for index, difference in enumerate(found) if _is_missing(difference)]
 
     async def look(index: int) -> None:
@@ -139,7 +143,7 @@ async def look_again(job: Job, found: list[Difference]) -> tuple[list[Difference
 
     await each(missing, look, at_once=job.workers)
     found = _without_misplaced(found, {one.remote.id for index in missing if (one := found[index]).remote is not None})
-    unsure = _unsure(job, found)
+    unsure = _unsure(job, found, listed_s_ago=now() - asked_s)
     return _decidable(found, unsure) if unsure else found, unsure
 
 
@@ -161,7 +165,7 @@ def _may_be_decided(local: LocalEntry | None) -> bool:
     return local is None or local.kind <= Kind.FILE
 
 
-def _unsure(job: Job, found: Sequence[Difference]) -> dict[bytes, float]:
+def _unsure(job: Job, found: Sequence[Difference], *, listed_s_ago: float) -> dict[bytes, float]:
     """What may have been made without the answer being known, or on the way, or by the move of its directory, and is
     not listed; but for uploads that go on, which look for it themselves."""
     unsure = {}
@@ -170,9 +174,14 @@ def _unsure(job: Job, found: Sequence[Difference]) -> dict[bytes, float]:
             continue
         goes_on = base.sync == Sync.CLAIMED and local is not None and local.kind == Kind.FILE
         left_s = job.unlisted_for_s(key)
-        if left_s > 0 and not goes_on and (_may_be_decided(local) or base.sync == Sync.CLAIMED):
-            unsure[key] = left_s
+        if left_s + listed_s_ago > 0 and not goes_on and (_may_be_decided(local) or base.sync == Sync.CLAIMED):
+            unsure[key] = max(left_s, 0.0)
     return unsure
+
+
+def now() -> float:
+    """The loop's time, in seconds."""
+    return asyncio.get_running_loop().time()
 
 
 def _decidable(found: list[Difference], unsure: Mapping[bytes, float]) -> list[Difference]:

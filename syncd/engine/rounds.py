@@ -30,6 +30,7 @@ from syncd.core.model import (
     MaxDelete,
     Operation,
     Problem,
+    RemoteEntry,
     Replace,
     SourceIdentity,
 )
@@ -113,7 +114,8 @@ class Rounds:
                 return
             parts = await asyncio.to_thread(look, self._job, list(dirty))
             excluded = self._excluding([one for part in parts for one in part.changes], fence, since_s=since_s)
-            looked = {*map(key_of, dirty), *(part.key for part in parts)}
+            found = {part.key for part in parts}
+            looked = {*map(key_of, dirty), *found}
             self._come_back(fence, looked, {key for part in parts for key in part.deep}, since_s=since_s)
             asked = self._desk.to_be_asked()
             parts = [
@@ -121,12 +123,13 @@ class Rounds:
                 for part in parts
                 if part.key in asked or part.is_open(lambda key: key in excluded or fence.excludes(key))
             ]
-            self._put_right(looked - {part.key for part in parts}, excluded, fence, self._desk.drifting)
+            still_open = {part.key for part in parts}
+            within = {key for key in looked if _nearest(key, found) in still_open}
+            self._put_right(looked - within, excluded, fence, self._desk.drifting)
             if not parts:
                 return
             self._let_rest(parts)
             view = await compare(self._job, source, parts, census=Census(), known_records=self._desk.records)
-            within = {part.key for part in parts}
             view = await self._with_what_left(view, within)
             await self._decide_and_begin(self._reconcile(), view, fence, since_s=since_s, looked=within)
 
@@ -284,18 +287,19 @@ class Rounds:
     ) -> asyncio.Task[None]:
         """`looked`: the directories that the view is of, None for everything; `due`: the deletions that it is for."""
         excluded = self._excluding(view.changes, fence, since_s=since_s)
+        excluded |= _closed_by(view.differences, excluded)
         view = replace(view, differences=self._planned_around(view.differences, excluded, fence, since_s=since_s))
         licensed = due.keys if due is not None else frozenset()
         counted = self._desk.lot.counted(_now()) if due is not None else 0
         decision = await reconcile.decide(view, licensed=licensed, done=counted)
-        concerned = _concerned(decision.plan)
+        unsolved = _unsolved(decision.plan)
         for key, wait_s in decision.later.items():
             due_s = _now() + min(wait_s, UNSURE_AGAIN_S)
             self._desk.queue.look_at(directories_of([key]), since_s=since_s, due_s=due_s)
-        if any(fence.excludes(key) for key in concerned):
+        if any(fence.excludes(key) for key in unsolved | _known_now(decision.plan)):
             return await self._look_again(view, since_s=since_s, whole=looked is None)
-        spared = {*concerned, *(one.key for one in decision.plan.withheld), *_problematic(decision)}
-        self._put_right(looked, excluded, fence, spared)
+        withheld = {one.key for one in decision.plan.withheld}
+        self._put_right(looked, excluded, fence, unsolved | withheld | _problematic(decision))
         self._take_note(decision, due, since_s=since_s)
 
         def is_seen(key: bytes) -> bool:
@@ -355,7 +359,6 @@ class Rounds:
             return
         withheld = {one.key for one in plan.withheld}
         desk.lot.discard(key for one in plan.operations for key in keys_of(one) if not isinstance(one, Delete))
-        desk.lot.discard(row.key for row in plan.adopted if row.key not in withheld)
         if due is not None and plan.held_because is not None:
             desk.lot.hold(due.keys & withheld, plan.held_because)
             self._job.telemetry.warning("deletions_held", files=plan.held, because=plan.held_because)
@@ -394,10 +397,15 @@ class Rounds:
         return self._contest.noticed(drift.path, what, now_s=_now())
 
 
-def _concerned(plan: Plan) -> set[bytes]:
-    """Every path that a plan is about to change, on the remote or in the baseline."""
+def _unsolved(plan: Plan) -> set[bytes]:
+    """The paths of which something has to be done or awaited."""
     keys = {key for one in plan.operations for key in keys_of(one)}
-    return keys | {row.key for row in plan.adopted} | {*plan.forgotten} | {one.key for one in plan.awaiting}
+    return keys | {one.key for one in plan.awaiting}
+
+
+def _known_now(plan: Plan) -> set[bytes]:
+    """The paths about which the baseline will say something else without anything having to be done."""
+    return {row.key for row in plan.adopted} | {*plan.forgotten}
 
 
 def _problematic(decision: Decision) -> set[bytes]:
@@ -416,6 +424,21 @@ def _only_ways(differences: Sequence[Difference], excluded: Collection[bytes]) -
     new = [one.key for one in differences if _is_new(one) and one.key not in filled and one.key not in files]
     ways = {key for key in new if key in wait}
     return ways | {key for key in new if not ways.isdisjoint(ancestors_of(key))}
+
+
+def _nearest(key: bytes, directories: Collection[bytes]) -> bytes | None:
+    """Of these the one in which it was looked at: the directory itself, or the nearest above it."""
+    return next((one for one in (key, *reversed(ancestors_of(key)), b"") if one in directories), None)
+
+
+def _closed_by(differences: Sequence[Difference], excluded: Collection[bytes]) -> set[bytes]:
+    """What is in directories that wait because a file is in their place on the destination."""
+    closed = {one.key for one in differences if one.key in excluded and _is_taken(one.local, one.remote)}
+    return {one.key for one in differences if not closed.isdisjoint(ancestors_of(one.key))} if closed else set()
+
+
+def _is_taken(local: LocalEntry | None, remote: RemoteEntry | None) -> bool:
+    return local is not None and local.kind == Kind.DIRECTORY and remote is not None and remote.kind == Kind.FILE
 
 
 def _entry_at(view: View, path: str) -> LocalEntry | None:

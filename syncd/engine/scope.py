@@ -14,7 +14,7 @@ from syncd.core.model import BaselineEntry, DeleteMode, Kind, LocalEntry, Remote
 from syncd.core.paths import SEPARATOR, ancestors_of, is_below, is_nowhere, key_of, parent_of, path_of
 from syncd.engine.fresh import Collector
 from syncd.engine.job import Job
-from syncd.engine.observe import View, each, look_again
+from syncd.engine.observe import View, each, look_again, now
 
 PAGE = 1000
 AFTER = b"\x01"
@@ -144,6 +144,7 @@ async def compare(
 ) -> View:
     """The remote's side of these parts, by as few requests as it takes. `known_records`: how many the destination has,
     as far as is known. Raises what the remote raises when they cannot be listed whole."""
+    asked_s = now()
     if not job.policy.capabilities.directories or len(parts) > 2 + 2 * (known_records // PAGE):
         collector = Collector()
         await job.remote.entries("", collector, recursive=True)
@@ -157,7 +158,7 @@ async def compare(
     rows = sorted(row for part in parts for row in part.rows)
     remote = sorted(shown, key=lambda entry: (entry.key, entry.id))
     found = list(differences(changes, remote_changes(remote, rows, Census())))
-    found, unsure = await look_again(job, found)
+    found, unsure = await look_again(job, found, asked_s=asked_s)
     return View(source, census, found, changes, listing, unsure)
 
 

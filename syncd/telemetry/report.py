@@ -146,7 +146,8 @@ def remark_lines(report: JobReport, *, held: int, extra: int) -> Iterator[str]:
 def _remarks(report: JobReport, *, held: int, extra: int) -> Iterator[str]:
     yield from (printable(notice) for notice in report.notices)
     if extra:
-        yield f"{count_text(extra, 'file')} on the destination not from here, left alone (--delete mirror removes them)"
+        how = "--delete mirror removes them, unless on_drift keeps them"
+        yield f"{count_text(extra, 'file')} on the destination not from here, left alone ({how})"
     if report.skipped:
         yield _skipped(report)
     if report.drifted:

@@ -167,3 +167,21 @@ def _with_a() -> World:
     world = World()
     world.tree.write("a", "1")
     return world
+
+
+def test_a_listing_is_believed_for_the_time_when_it_was_asked_for() -> None:
+    """What happens after that may take long: by then the lag would be over, and the listing is no newer."""
+    world = lagging(29.0)
+    world.tree.write("d/a", "1")
+    begun_s = world.clock.now_s
+    assert world.run().exit == 0
+    world.tree.remove("d")
+    world.clock.now_s = begun_s + 28.0
+
+    def take_long() -> None:
+        world.clock.now_s += 10.0
+
+    world.at_call("get 2", take_long)
+    run, _ = run_at_once(world)
+    assert "get 2" in run.calls
+    assert (world.cloud.files(), world.cloud.directories(), world.store.baseline) == ({}, set(), {})

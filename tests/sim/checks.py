@@ -30,6 +30,9 @@ class Checks:
         self.violations: list[str] = []
         self.deleted_files = 0
         """By the run, without its own leftovers."""
+        self.daemon = False
+        self.approved: set[str] = set()
+        """Paths whose deletion somebody approved."""
         self.trashes = False
         self._contents_deleted: set[tuple[bytes, str | None]] = set()
         """By the run: at which path which content."""
@@ -48,6 +51,7 @@ class Checks:
         self._filters = filters
         self._remote = remote
         self.deleted_files = 0
+        self.daemon = False
         self._contents_deleted = set()
 
     def ended(self) -> None:
@@ -153,7 +157,7 @@ class Checks:
         if record.made_by_us and record.status == Status.PENDING:
             return None
         if record.kind == Kind.FILE:
-            self.deleted_files += 1
+            self.deleted_files += record.path not in self.approved
             if self._most is not None and self.deleted_files > self._most:
                 return f"it is the {self.deleted_files}th, and {self._most} are allowed"
         return self._wrong_mode(record) or self._still_local(record)
@@ -208,7 +212,8 @@ class Checks:
         if node is None or node.kind != record.kind:
             return None
         asked = max(self._tree.asked.get(path_of(key), 0) for key in [record.key, *ancestors_of(record.key)])
-        return "it is there locally" if node.born <= (asked or self._tree.scanned) else None
+        looked = 0 if self.daemon else self._tree.scanned  # a daemon's looks go on while it works on the one before
+        return "it is there locally" if node.born <= (asked or looked) else None
 
     def _is_frozen(self, path: str) -> bool:
         return any(path_of(key) in self._tree.frozen for key in [key_of(path), *ancestors_of(key_of(path))])
@@ -229,7 +234,7 @@ class Checks:
         """What is not as it must be after a run that nothing disturbed."""
         failed = {problem.path for problem in report.failed}
         self._left = {drift.path for drift in report.drifted} if self._on_drift is OnDrift.KEEP else set()
-        found = [f"{path!r} failed without need" for path in failed if not self._is_hopeless(path)]
+        found = [f"{path!r} failed without need" for path in failed if not self.is_hopeless(path)]
         found += self._not_equal(failed, held=report.held > 0)
         if empty_directories:
             found += self._directories_missing(failed, held=report.held > 0)
@@ -239,7 +244,7 @@ class Checks:
             found += self._baseline_wrong()
         return found
 
-    def _is_hopeless(self, path: str) -> bool:
+    def is_hopeless(self, path: str) -> bool:
         """Whether somebody else's record, the name or the local file itself keeps the path from being synced."""
         node = self._tree.nodes.get(path)
         if node is None or node.kind > Kind.FILE or node.locked:
@@ -267,7 +272,7 @@ class Checks:
         for path in self._wanted(Kind.FILE):
             data = self._tree.nodes[path].data
             there = [record.data for record in self._cloud.at(key_of(path)) if record.status == Status.COMPLETED]
-            if data not in there and path not in failed and not (held and self._is_hopeless(path)):
+            if data not in there and path not in failed and not (held and self.is_hopeless(path)):
                 found.append(f"{path!r} is {data!r} here and {there} there")
         return found
 
@@ -278,7 +283,7 @@ class Checks:
             if self._cloud.directory_at(key_of(path)) is None
             and path not in failed
             and not (self._on_drift is OnDrift.KEEP and key_of(path) in self._store.baseline)
-            and not self._is_hopeless(path)
+            and not self.is_hopeless(path)
             and not held
         ]
 

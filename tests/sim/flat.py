@@ -116,7 +116,7 @@ class FlatChecks(Checks):
         del empty_directories
         self._left = set()
         failed = {problem.path for problem in report.failed}
-        found = [f"{path!r} failed without need" for path in failed if not self._is_hopeless(path)]
+        found = [f"{path!r} failed without need" for path in failed if not self.is_hopeless(path)]
         for path in self._wanted(Kind.FILE):
             if path not in failed:
                 found += self._wrong_at(path)

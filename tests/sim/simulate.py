@@ -40,7 +40,7 @@ def simulate(seed: int) -> Story:
     return Story(seed, teller.world.chaos.trace, problem, teller.runs)
 
 
-def _settings(chance: random.Random) -> Settings:
+def some_settings(chance: random.Random) -> Settings:
     return Settings(
         delete=chance.choice((DeleteMode.TRACKED, DeleteMode.TRACKED, DeleteMode.MIRROR, DeleteMode.NEVER)),
         max_delete=chance.choice((MaxDelete(percent=100.0), MaxDelete(percent=100.0), MaxDelete(count=2))),
@@ -53,7 +53,7 @@ def _settings(chance: random.Random) -> Settings:
     )
 
 
-def _knobs(chance: random.Random) -> Knobs:
+def some_knobs(chance: random.Random) -> Knobs:
     return Knobs(
         completion_s=chance.choice((0.0, 0.05, 0.5)),
         linger_s=chance.choice((0.0, 0.5, 5.0)),
@@ -67,7 +67,7 @@ def _knobs(chance: random.Random) -> Knobs:
 class _Teller:
     def __init__(self, seed: int) -> None:
         chance = self._random = random.Random(seed)
-        self.world = World(seed, settings=_settings(chance), knobs=_knobs(chance))
+        self.world = World(seed, settings=some_settings(chance), knobs=some_knobs(chance))
         self.runs = 0
         self._strangers = chance.random() < 0.5
         names = NAMES[: chance.choice((2, 3, 4, 6))]

@@ -1,6 +1,7 @@
 """The real engine in simulated worlds: many seeds, and one small world disturbed at each of its steps.
 
-`python -m tests.sim --seeds 10000` is the long form; a seed that failed is told with its trace by `--seed N`.
+`python -m tests.sim --seeds 10000` is the long form, with `--daemon` that of the daemon's lives; a seed that failed is
+told with its trace by `--seed N`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from syncd.core.model import DeleteMode
-from tests.sim.simulate import simulate
+from tests.sim.daemon import simulate_daemon
+from tests.sim.simulate import Story, simulate
 from tests.sim.world import Settings, World
 
 BATCH = 40
@@ -29,9 +31,18 @@ def test_every_story_ends_well(first: int) -> None:
             pytest.fail(f"python -m tests.sim --seed {seed}: {story.problem}")
 
 
-def test_a_seed_tells_the_same_story_again() -> None:
+@pytest.mark.parametrize("first", range(50, 50 + 2 * BATCH, BATCH))
+def test_every_story_of_the_daemon_ends_well(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        story = simulate_daemon(seed)
+        if story.problem is not None:
+            pytest.fail(f"python -m tests.sim --daemon --seed {seed}: {story.problem}")
+
+
+@pytest.mark.parametrize("tell", [simulate, simulate_daemon], ids=["runs", "daemon"])
+def test_a_seed_tells_the_same_story_again(tell: Callable[[int], Story]) -> None:
     for seed in range(20):
-        assert simulate(seed).trace == simulate(seed).trace
+        assert tell(seed).trace == tell(seed).trace
 
 
 def test_a_seed_tells_the_same_story_in_another_process() -> None:

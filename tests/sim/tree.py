@@ -147,7 +147,8 @@ class MemoryTree:
         if self.missing or (directory and directory not in self.nodes):
             raise SourceMissing("the source is missing")
         self.chaos.point(f"look {directory}")
-        self.scanned, self.frozen, self.asked = self.chaos.step, set(), {}
+        self.scanned = self.chaos.step
+        self.frozen = {path for path, node in self.nodes.items() if node.kind > Kind.FILE}
         depth = len(directory.split("/")) if directory else 0
         return [
             entry

@@ -121,7 +121,7 @@ class World:
         except (SimulatedCrash, asyncio.CancelledError):
             run.crashed = True
         finally:
-            _end(loop)
+            end(loop)
         self._check(run)
         return run
 
@@ -152,13 +152,14 @@ class World:
         remote, telemetry, job = self.open_job(Stop())
         return remote, telemetry, Reconcile(job)
 
-    def open_job(self, stop: Stop) -> tuple[MemoryRemote, Recorder, Job]:
+    def open_job(self, stop: Stop, *, daemon: bool = False) -> tuple[MemoryRemote, Recorder, Job]:
         """As a new process opens it."""
         settings = self.settings
         self.chaos.begin()
         self.stop = stop
         slots = Slots(settings.workers)
         remote = self.remote_class(self.chaos, self.cloud, slots, most_at_once=settings.workers)
+        remote.looks_apart = daemon
         remote.broken, remote.at_call = self.broken, self._at_call
         telemetry = Recorder()
         filters = Filter(exclude=settings.exclude)
@@ -194,6 +195,13 @@ class World:
         )
         return remote, telemetry, job
 
+    def settle_life(self) -> None:
+        """A daemon's life has ended. Raises Violation if a rule was broken in it."""
+        self.checks.ended()
+        self.store.memory.rebuilt = False
+        if self.checks.violations:
+            raise Violation("\n".join(self.checks.violations))
+
     def _trash(self, destination: MemoryRemote, slots: Slots) -> Trash:
         remote = MemoryRemote(self.chaos, self.cloud, slots, most_at_once=self.settings.workers, base=TRASH)
         remote.calls, remote.violations = destination.calls, destination.violations
@@ -219,10 +227,16 @@ class World:
             raise Violation("\n".join(self.checks.violations))
 
 
-def _end(loop: VirtualLoop) -> None:
-    """Like asyncio.run: cancel what is left and let it end; after a crash nothing of that has an effect."""
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True)) if left else None
+def end(loop: VirtualLoop) -> None:
+    """Like asyncio.run: cancel what is left and let it end, and what that begins; after a crash nothing of that has an
+    effect."""
+    while left := sorted(asyncio.all_tasks(loop), key=_number):
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     loop.close()
+
+
+def _number(task: asyncio.Task[Any]) -> int:
+    """Tasks in the order in which they were made; a set of them has another one in each process."""
+    return int(task.get_name().removeprefix("Task-"))

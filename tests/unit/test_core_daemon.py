@@ -50,6 +50,16 @@ class TestSettling:
         assert self.judge(settling, entry, 0.2).wait_s == pytest.approx(0.3)
         assert self.judge(settling, entry, 0.5).stillness is Stillness.SETTLED
 
+    def test_what_held_still_under_a_stamp_in_the_future_is_settled_until_it_changes(self) -> None:
+        """It may have to wait for something else: looking at it again and again must not begin anew."""
+        settling = self.settling()
+        ahead = file(age_s=-3600.0)
+        verdicts = [self.judge(settling, ahead, now_s).stillness for now_s in (0.0, 0.6, 0.6, 5.0, 50.0)]
+        assert verdicts == [Stillness.MOVING, *[Stillness.SETTLED] * 4]
+        changed = ahead._replace(size=ahead.size - 1)
+        assert self.judge(settling, changed, 60.0).stillness is Stillness.MOVING
+        assert self.judge(settling, changed, 60.6).stillness is Stillness.SETTLED
+
     @pytest.mark.parametrize(
         ("sizes", "stillness"),
         [([10, 20, 30], Stillness.GROWING), ([10, 5, 30], Stillness.RESTLESS), ([10, 10, 10], Stillness.GROWING)],

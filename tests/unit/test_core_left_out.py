@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from syncd.core.filters import Filter
 from syncd.core.model import DeleteMode, Kind, Problem, Skip
-from tests.unit.core_support import Views, said
+from tests.unit.core_support import ALL, Views, said
 
 
 @pytest.mark.parametrize("mode", [DeleteMode.TRACKED, DeleteMode.MIRROR])
@@ -73,6 +75,13 @@ def test_paths_beyond_the_limits_fail_before_any_request(path: str, what: str) -
     plan = Views().file(path).plan()
     assert [one for one in plan.operations if one.name == "create"] == []
     assert Problem(path, "create", what) in plan.problems
+
+
+def test_a_destination_that_is_too_long_itself_is_said() -> None:
+    views = Views(capabilities=replace(ALL, max_directory_chars=-7)).file("a")
+    assert views.plan().problems == (
+        Problem("a", "create", "the path of the destination itself has 7 characters more than the remote takes"),
+    )
 
 
 def test_limits_are_in_characters_and_are_reached() -> None:

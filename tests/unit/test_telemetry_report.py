@@ -157,7 +157,8 @@ class TestSummary:
         )
         assert list(summary_lines(report))[1:] == [
             "a: the source was swapped",
-            "a: 2 files on the destination not from here, left alone (--delete mirror removes them)",
+            "a: 2 files on the destination not from here, left alone "
+            "(--delete mirror removes them, unless on_drift keeps them)",
             "a: 2 skipped (1 symlink, 1 special)",
             "a: 1 file changed on the destination by somebody else: z\\x1b (changed)",
             "a: 12 failed: " + ", ".join(f"p{number} (403)" for number in range(10)) + " and 2 more",
