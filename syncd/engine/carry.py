@@ -202,8 +202,8 @@ class Carrier:
 
 
 def divided(plan: Plan) -> Parts:
-    """What may be carried out apart is no deletion's replacement, and neither makes a directory nor needs one made. What
-    is only beside deletions is planned later: they would wait until the last of it is complete."""
+    """What may be carried out apart is no deletion's replacement, and neither makes a directory nor needs one made.
+    What is only beside deletions is planned later: they would wait until the last of it is complete."""
     if plan.directory_moves:
         return Parts(list(plan.operations), [], [])
     deletes = [one for one in plan.operations if isinstance(one, Delete)]
