@@ -55,6 +55,10 @@ class Fence:
         """Whether the key, what is above it or what is below it was worked on at any time since the fence began."""
         return self._busy.now.touch(key) or self.ended.touch(key)
 
+    def touched(self) -> Iterable[bytes]:
+        """What was worked on at any time since the fence began."""
+        return self._busy.now.keys.keys() | self.ended.keys.keys()
+
     def close(self) -> None:
         self._busy.fences.discard(self)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from syncd.core.classify import Facts
-from syncd.core.diff import Difference, has_known_content, same_stat
+from syncd.core.diff import Difference, same_stat
 from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status
-from syncd.core.ownership import stays_away
+from syncd.core.ownership import is_drifted, stays_away
 from syncd.core.paths import name_of, path_of
 from syncd.core.policy import Policy
 from syncd.core.questions import left_out, refusal
@@ -71,7 +71,7 @@ def gone_file(difference: Difference) -> GoneFile | None:
     _, local, remote, base, _ = difference
     if local is not None or remote is None or base is None or base.checksum is None or base.claim is not None:
         return None
-    if remote.kind != Kind.FILE or remote.status != Status.COMPLETED or not has_known_content(remote, base):
+    if remote.kind != Kind.FILE or remote.status != Status.COMPLETED or is_drifted(remote, base):
         return None
     return GoneFile(remote, base, base.checksum)
 

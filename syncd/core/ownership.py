@@ -13,7 +13,8 @@ from syncd.core.policy import Policy
 
 
 def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
-    """Whether a remote file has, or is being given, content that this job is not known to have put or adopted there."""
+    """Whether a remote file has, or is being given, content that this job is not known to have put or adopted there; or
+    has the content, but is another record than the one that is known: somebody else made it."""
     if base is None or base.kind != Kind.FILE:
         return True
     if is_effect(remote, base):
@@ -24,7 +25,7 @@ def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
         return remote.size != base.size
     if remote.checksum is not None and remote.checksum == base.claim:
         return False
-    return not has_known_content(remote, base)
+    return base.id not in ("", remote.id) or not has_known_content(remote, base)
 
 
 def may_be_sent(base: BaselineEntry | None) -> bool:

@@ -202,7 +202,8 @@ class Carrier:
 
 
 def divided(plan: Plan) -> Parts:
-    """What may be carried out apart is no deletion's replacement, and neither makes a directory nor needs one made."""
+    """What may be carried out apart is no deletion's replacement, and neither makes a directory nor needs one made.
+    What is only beside deletions is planned later: they would wait until the last of it is complete."""
     if plan.directory_moves:
         return Parts(list(plan.operations), [], [])
     deletes = [one for one in plan.operations if isinstance(one, Delete)]
@@ -210,6 +211,7 @@ def divided(plan: Plan) -> Parts:
     missing = {key_of(one.path) for one in plan.operations if isinstance(one, MakeDirectory) and one.on_the_way}
     uploads = [one for one in plan.operations if isinstance(one, Create | Replace)]
     in_the_way = any(one.in_the_way for one in deletes)
+    beside = any(not (one.leftover or one.in_the_way) for one in deletes)
     together: list[Operation] = []
     alone: list[Operation] = []
     later: list[Operation] = []
@@ -218,9 +220,11 @@ def divided(plan: Plan) -> Parts:
             together.append(one)
         elif not missing.isdisjoint(ancestors_of(key_of(one.path))):
             smaller = any(other.size < LARGE_BYTES for other in uploads)
-            (later if one.size >= LARGE_BYTES and smaller else together).append(one)
+            (later if beside or (one.size >= LARGE_BYTES and smaller) else together).append(one)
+        elif one.size >= LARGE_BYTES or len(uploads) <= FEW:
+            alone.append(one)
         else:
-            (alone if one.size >= LARGE_BYTES or len(uploads) <= FEW else together).append(one)
+            (later if beside else together).append(one)
     return Parts(together, alone, later)
 
 

@@ -87,6 +87,7 @@ class Rounds:
         with self._fence() as fence:
             await self._carrier.flush()
             view = await observe(self._job)
+            self._desk.block(fence.touched(), since_s=since_s, now_s=_now())
             self._desk.records = view.census.remote + view.census.directories_known
             self._usual = frozenset(map(_mark, view.changes))
             reconcile = self._reconcile()
@@ -115,6 +116,7 @@ class Rounds:
             excluded = self._excluding([one for part in parts for one in part.changes], fence, since_s=since_s)
             found = {part.key for part in parts}
             looked = {*map(key_of, dirty), *found}
+            self._come_back(fence, looked, {key for part in parts for key in part.deep}, since_s=since_s)
             asked = self._desk.to_be_asked()
             parts = [
                 part
@@ -162,6 +164,7 @@ class Rounds:
         with self._fence() as fence:
             await self._carrier.flush()
             changes, cpu_s = await asyncio.to_thread(_walk_and_measure, self._job)
+            self._desk.block(fence.touched(), since_s=_now(), now_s=_now())
             marks = frozenset(map(_mark, changes))
             new = [one for one in changes if _mark(one) not in self._usual and not fence.excludes(one.key)]
             self._usual = marks
@@ -217,6 +220,14 @@ class Rounds:
             if moving or self._desk.queue.rests(path, file):
                 excluded.add(key)
         return excluded
+
+    def _come_back(self, fence: Fence, looked: Collection[bytes], deep: Collection[bytes], *, since_s: float) -> None:
+        """What is being made in the directories that were looked at may be gone here already without that showing as a
+        difference: neither side has it yet. They are looked at again when it is made."""
+        keys = [
+            key for key in fence.touched() if parent_of(key) in looked or any(one in deep for one in ancestors_of(key))
+        ]
+        self._desk.block(keys, since_s=since_s, now_s=_now())
 
     def _is_moving(self, file: LocalEntry, *, since_s: float) -> bool:
         now_s = _now()

@@ -147,18 +147,23 @@ def _environment() -> dict[str, str]:
 async def _until_equal(source: Path, sandbox: Sandbox) -> list[str]:
     """What is not equal when it has been quiet for long enough."""
     deadline_s = time.monotonic() + QUIET_S
+    here = await asyncio.to_thread(_contents, source)
     while True:
-        problems = _differences(source, sandbox)
+        problems = _differences(here, sandbox)
         if not problems or time.monotonic() > deadline_s:
             return problems
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(1.0)
 
 
-def _differences(source: Path, sandbox: Sandbox) -> list[str]:
-    here = {
-        str(path.relative_to(source)): hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else None
+def _contents(source: Path) -> dict[str, str | None]:
+    """The MD5 of each file, and directories."""
+    return {
+        path.relative_to(source).as_posix(): hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else None
         for path in source.rglob("*")
     }
+
+
+def _differences(here: dict[str, str | None], sandbox: Sandbox) -> list[str]:
     records = [record for record in sandbox.records("files") if record.directory.startswith("/dir/")]
     there = {f"{record.directory}{record.name}".removeprefix("/dir/"): record for record in records}
     times = Counter(f"{record.directory}{record.name}" for record in records)

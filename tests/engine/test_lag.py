@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncd.core.model import Kind, Sync
+from syncd.core.model import Kind, OnDrift, Sync
 from syncd.errors import NotMade
 from tests.sim.cloud import Knobs
 from tests.sim.world import Run, World
@@ -185,3 +185,24 @@ def test_a_listing_is_believed_for_the_time_when_it_was_asked_for() -> None:
     run, _ = run_at_once(world)
     assert "get 2" in run.calls
     assert (world.cloud.files(), world.cloud.directories(), world.store.baseline) == ({}, set(), {})
+
+
+@LAGS
+@pytest.mark.parametrize("what", ["move", "move done", "post", "post done", "upload done", "committed", "get"])
+def test_what_somebody_else_wrote_is_kept_aside_though_nothing_of_it_is_listed(lag_s: float, what: str) -> None:
+    world = lagging(lag_s)
+    world.settings.on_drift = OnDrift.COPY
+    world.tree.write("a", "before")
+    assert world.run().exit == 0
+    world.wait()
+    world.cloud.put("a", "theirs")
+    world.tree.write("a", "ours")
+    world.wait(1.0)
+    crashed_at(world, what)
+    run_at_once(world)
+    assert sorted(world.cloud.files().values()) == [b"ours", b"theirs"]
+    assert world.cloud.files()["a"] == b"ours"
+    assert not world.cloud.pending()
+    again, _ = run_at_once(world)
+    assert again.changes == []
+    assert world.clean_run().changes == []

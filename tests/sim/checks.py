@@ -6,7 +6,10 @@ a local path ever had, and at which step what was looked at.
 
 from __future__ import annotations
 
+from collections import deque
+
 from syncd.core.filters import Filter
+from syncd.core.lot import COUNTED_S
 from syncd.core.model import BaselineEntry, DeleteMode, JobReport, Kind, MaxDelete, OnDrift, Status, Sync
 from syncd.core.paths import ancestors_of, is_below, key_of, path_of
 from syncd.engine.trash import INCOMING
@@ -28,8 +31,8 @@ class Checks:
         self._cloud = cloud
         self._store = store
         self.violations: list[str] = []
-        self.deleted_files = 0
-        """By the run, without its own leftovers."""
+        self._deleted_s: deque[float] = deque()
+        """When files were deleted by the run, without its own leftovers."""
         self.daemon = False
         self.approved: set[str] = set()
         """Paths whose deletion somebody approved."""
@@ -50,7 +53,7 @@ class Checks:
         self._most = max_delete.count
         self._filters = filters
         self._remote = remote
-        self.deleted_files = 0
+        self._deleted_s.clear()
         self.daemon = False
         self._contents_deleted = set()
 
@@ -65,8 +68,8 @@ class Checks:
 
     def check_report(self, report: JobReport) -> None:
         allowed = self._most or 0
-        if report.held and self.deleted_files > allowed:
-            self._violated(f"{report.held} deletions were held and {self.deleted_files} done")
+        if report.held and len(self._deleted_s) > allowed:
+            self._violated(f"{report.held} deletions were held and {len(self._deleted_s)} done")
         if report.exit != (3 if report.held else 1 if report.failed else 0):
             self._violated(f"exit {report.exit} of {report}")
 
@@ -117,9 +120,12 @@ class Checks:
                 self._violated(f"{record.path!r} was deleted and is not in the trash")
 
     def _is_kept(self, record: Record) -> bool:
-        """Whether a further record has the content, or it was only now made by the run itself."""
+        """Whether a further record has the content, it was only now made by the run itself, or it became complete only
+        after it was seen as what a create had left unfinished."""
         others = [one for one in self._cloud.records.values() if one is not record and one.there]
-        return self._is_taken_back(record) or any(one.data == record.data for one in others)
+        row = self._store.baseline.get(record.key)
+        was_unfinished = row is not None and row.checksum is None and row.claim == record.entry.checksum
+        return was_unfinished or self._is_taken_back(record) or any(one.data == record.data for one in others)
 
     def _look_at_deletion(self, records: list[Record]) -> None:
         going = set(map(id, records))
@@ -157,10 +163,18 @@ class Checks:
         if record.made_by_us and record.status == Status.PENDING:
             return None
         if record.kind == Kind.FILE:
-            self.deleted_files += record.path not in self.approved
-            if self._most is not None and self.deleted_files > self._most:
-                return f"it is the {self.deleted_files}th, and {self._most} are allowed"
+            self._count(record)
+            if self._most is not None and len(self._deleted_s) > self._most:
+                return f"it is the {len(self._deleted_s)}th, and {self._most} are allowed"
         return self._wrong_mode(record) or self._still_local(record)
+
+    def _count(self, record: Record) -> None:
+        """Those of the run, or, of the daemon, of the last ten minutes."""
+        now_s = self._chaos.clock.now_s
+        if record.path not in self.approved:
+            self._deleted_s.append(now_s)
+        while self.daemon and self._deleted_s and self._deleted_s[0] < now_s - COUNTED_S:
+            self._deleted_s.popleft()
 
     def _looked_at(self, record: Record) -> int:
         """The step of the last listing that it was, or would have been, in."""
@@ -216,7 +230,12 @@ class Checks:
         return "it is there locally" if node.born <= (asked or looked) else None
 
     def _is_frozen(self, path: str) -> bool:
-        return any(path_of(key) in self._tree.frozen for key in [key_of(path), *ancestors_of(key_of(path))])
+        return any(self._is_frozen_itself(path_of(key)) for key in [key_of(path), *ancestors_of(key_of(path))])
+
+    def _is_frozen_itself(self, path: str) -> bool:
+        """The daemon looks again at parts of what it has scanned."""
+        node = self._tree.nodes.get(path)
+        return path in self._tree.frozen and (not self.daemon or (node is not None and node.kind > Kind.FILE))
 
     def _is_left_at_no_file(self, record: Record) -> bool:
         """Whether it is an unfinished upload where the source has a link or the like now."""
@@ -346,9 +365,12 @@ class Checks:
         if path_of(row.key) in self._left:
             return False
         node = self._tree.nodes.get(path_of(row.key))
-        cut_short = any(one.status == Status.PENDING and row.id != one.id for one in self._cloud.at(row.key))
-        cut_short |= any(one.status == Status.PENDING and not one.owned for one in self._cloud.at(row.key))
-        another_kind = any(one.kind != row.kind for one in self._cloud.at(row.key))
+        there = self._cloud.at(row.key)
+        cut_short = any(one.status == Status.PENDING and row.id != one.id for one in there)
+        cut_short |= any(one.status == Status.PENDING and not one.owned for one in there)
+        # after the state was lost, what was sent to what somebody may have begun is left, and said, until it completes
+        cut_short |= any(one.status == Status.PENDING and one.detached and row.checksum is None for one in there)
+        another_kind = any(one.kind != row.kind for one in there)
         if self._is_frozen(path_of(row.key)) or cut_short or another_kind:
             return False
         return self._mode is not DeleteMode.NEVER if node is None else node.kind == row.kind

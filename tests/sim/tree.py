@@ -148,7 +148,6 @@ class MemoryTree:
             raise SourceMissing("the source is missing")
         self.chaos.point(f"look {directory}")
         self.scanned = self.chaos.step
-        self.frozen = {path for path, node in self.nodes.items() if node.kind > Kind.FILE}
         depth = len(directory.split("/")) if directory else 0
         return [
             entry

@@ -117,3 +117,31 @@ def test_under_mirror_only_what_is_known_goes(on_drift: OnDrift) -> None:
 def test_under_mirror_second_records_of_others_stay(on_drift: OnDrift) -> None:
     views = Views(on_drift=on_drift, delete=DeleteMode.MIRROR).gone("a").record("a", "other", id_="theirs")
     assert [getattr(one, "remote").id for one in views.plan().operations] == ["id of a"]  # noqa: B009
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+def test_a_file_of_somebody_else_is_not_ours_by_having_our_content(checksum: bool) -> None:
+    """Ours went, theirs came, then the local file went."""
+    plan = Views().row("a").record("a", id_="theirs", checksum=checksum).plan()
+    assert (said(plan), plan.drifted, plan.forgotten) == ([], (Drift("a", "changed"),), (b"a",))
+
+
+def test_nor_is_it_moved() -> None:
+    plan = Views().row("a").record("a", id_="theirs").file("b", inode=1).plan()
+    assert said(plan) == ["create b"]
+    assert plan.drifted == (Drift("a", "changed"),)
+
+
+def test_what_is_not_known_by_its_id_is_ours_by_its_content() -> None:
+    """A child of a directory that was moved."""
+    assert Views().row("a", id_="").record("a").operations() == ["delete a"]
+
+
+def test_what_a_cut_off_upload_put_there_is_ours_under_any_id() -> None:
+    views = Views().row("a", "before", sync=Sync.CLAIMED, claim="sent").record("a", "sent", id_="new")
+    assert views.operations() == ["delete a"]
+
+
+def test_with_mirror_it_goes_and_is_said() -> None:
+    plan = Views(delete=DeleteMode.MIRROR).row("a").record("a", id_="theirs").plan()
+    assert (said(plan), plan.drifted) == (["delete a"], (Drift("a", "changed"),))
