@@ -351,7 +351,7 @@ class Keeper:
     async def _flush(self, at_work: _AtWork, signal: int) -> None:
         """One last look at the source, settled or not, and what it finds sent, for as long as `drain` allows. A job in
         trouble is tried once more."""
-        at_work.rounds.hurried = True
+        at_work.rounds.hurry()
         self._trouble = None
         for name in self._looks.keys() & {"everything"}:
             self._looks[name][0].cancel()

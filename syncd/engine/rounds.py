@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from syncd.core.busy import Fence
-from syncd.core.classify import occupied_parents
 from syncd.core.contest import Contest
-from syncd.core.diff import Census, Difference, LocalChange
+from syncd.core.diff import Census, LocalChange
 from syncd.core.guard import DOUBTED
 from syncd.core.lot import Due
 from syncd.core.model import (
@@ -30,13 +29,12 @@ from syncd.core.model import (
     MaxDelete,
     Operation,
     Problem,
-    RemoteEntry,
     Replace,
     SourceIdentity,
 )
 from syncd.core.paths import ancestors_of, is_below, key_of, parent_of, path_of
 from syncd.core.plan import Plan
-from syncd.core.settling import Stillness
+from syncd.engine.aside import Aside, closed_by, is_new
 from syncd.engine.carry import Carrier, keys_of
 from syncd.engine.desk import Desk, directories_of
 from syncd.engine.job import Job
@@ -44,7 +42,6 @@ from syncd.engine.observe import View, observe, walk
 from syncd.engine.reconcile import Decision, Reconcile, detached_text
 from syncd.engine.scope import PAGE, Part, compare, gone_elsewhere, look
 
-RESTLESS = "it changes all the time: it is sent when it has held still"
 CONTESTED = "somebody else changes it on the destination again and again; it is tried again later"
 MOST_MOVED = 20_000
 """With more deletions than this collected, what is new is not compared with them."""
@@ -75,12 +72,14 @@ class Rounds:
         self._wall_ns = wall_ns
         self._checked: SourceIdentity | None = None
         self._usual: frozenset[int] = frozenset()
-        self._growing: set[bytes] = set()
         self._contest = Contest()
         self._rebuilt = job.store.memory.rebuilt
+        self._aside = Aside(desk, wall_ns=wall_ns)
         self.accept_source = False
-        self.hurried = False
+
+    def hurry(self) -> None:
         """Nothing has to settle any more: there is no time left."""
+        self._aside.hurried = True
 
     async def everything(self, *, since_s: float) -> asyncio.Task[None]:
         """Both sides as a whole. The task that is returned ends when all that was decided has been tried once."""
@@ -113,10 +112,10 @@ class Rounds:
                 self._desk.queue.look_at(dirty, since_s=since_s, due_s=_now() + SOON_S)
                 return
             parts = await asyncio.to_thread(look, self._job, list(dirty))
-            excluded = self._excluding([one for part in parts for one in part.changes], fence, since_s=since_s)
+            excluded = self._aside.excluding([one for part in parts for one in part.changes], fence, since_s=since_s)
             found = {part.key for part in parts}
             looked = {*map(key_of, dirty), *found}
-            self._come_back(fence, looked, {key for part in parts for key in part.deep}, since_s=since_s)
+            self._aside.come_back(fence, looked, {key for part in parts for key in part.deep}, since_s=since_s)
             asked = self._desk.to_be_asked()
             parts = [
                 part
@@ -125,7 +124,7 @@ class Rounds:
             ]
             still_open = {part.key for part in parts}
             within = {key for key in looked if _nearest(key, found) in still_open}
-            self._put_right(looked - within, excluded, fence, self._desk.drifting)
+            self._aside.put_right(looked - within, excluded, fence, self._desk.drifting)
             if not parts:
                 return
             self._let_rest(parts)
@@ -202,73 +201,13 @@ class Rounds:
         if _now() < self._desk.whole_moves_from_s:
             policy = replace(policy, capabilities=replace(policy.capabilities, move_directory=False))
         accept_source = self._job.accept_source or self.accept_source
-        job = replace(self._job, policy=policy, accept_source=accept_source, growing=self._growing)
+        job = replace(self._job, policy=policy, accept_source=accept_source, growing=self._aside.growing)
         return Reconcile(job, JobReport(job.name), rebuilt=self._rebuilt)
-
-    def _excluding(self, changes: Sequence[LocalChange], fence: Fence, *, since_s: float) -> set[bytes]:
-        """What is not to be decided on now: it has not settled, or is parked. Queued for when it may be, as is what is
-        or was worked on meanwhile."""
-        excluded: set[bytes] = set()
-        blocked = [one.key for one in changes if fence.excludes(one.key)]
-        self._desk.block(blocked, since_s=since_s, now_s=_now())
-        for key, local, _ in changes:
-            path = path_of(key)
-            file = local if local is not None and local.kind == Kind.FILE else None
-            if fence.excludes(key):
-                continue
-            moving = file is not None and self._is_moving(file, since_s=since_s)
-            if moving or self._desk.queue.rests(path, file):
-                excluded.add(key)
-        return excluded
-
-    def _come_back(self, fence: Fence, looked: Collection[bytes], deep: Collection[bytes], *, since_s: float) -> None:
-        """What is being made in the directories that were looked at may be gone here already without that showing as a
-        difference: neither side has it yet. They are looked at again when it is made."""
-        keys = [
-            key for key in fence.touched() if parent_of(key) in looked or any(one in deep for one in ancestors_of(key))
-        ]
-        self._desk.block(keys, since_s=since_s, now_s=_now())
-
-    def _is_moving(self, file: LocalEntry, *, since_s: float) -> bool:
-        now_s = _now()
-        verdict = self._desk.settling.judge(file, now_s=now_s, wall_ns=self._wall_ns())
-        if self.hurried or verdict.stillness is Stillness.GROWING:
-            self._growing.add(file.key)
-            return False
-        self._growing.discard(file.key)
-        if verdict.stillness is Stillness.SETTLED:
-            return False
-        if verdict.stillness is Stillness.RESTLESS:
-            problem = Problem(path_of(file.key), "create", RESTLESS)
-            self._desk.queue.park(problem, now_s=now_s, entry=file, chance=random.random())
-        self._desk.queue.look_at(directories_of([file.key]), since_s=since_s, due_s=now_s + verdict.wait_s)
-        return True
-
-    def _put_right(
-        self,
-        looked: Collection[bytes] | None,
-        excluded: Collection[bytes],
-        fence: Fence,
-        spared: Collection[bytes] = (),
-    ) -> None:
-        """Parked paths and deletions on their way that were in what was looked at (None: everything) are solved or no
-        deletions any more, unless they are among `spared` or could not be decided on."""
-        lot, queue = self._desk.lot, self._desk.queue
-
-        def is_settled(key: bytes) -> bool:
-            was_looked_at = looked is None or parent_of(key) in looked
-            return was_looked_at and key not in spared and key not in excluded and not fence.excludes(key)
-
-        queue.solved(path for path in queue.parked_paths() if is_settled(key_of(path)))
-        back = [key for key in lot.keys if is_settled(key)]
-        lot.discard(back)
-        below = [key for key in lot.keys if any(is_below(key, one) for one in back)] if looked is not None else []
-        queue.look_at(directories_of(below), since_s=_now(), due_s=_now())
 
     async def _with_what_left(self, view: View, within: Collection[bytes]) -> View:
         """The view, and what was noticed to be gone elsewhere before: it may be where something is new now."""
         keys = self._desk.lot.keys
-        if not keys or len(keys) > MOST_MOVED or not any(_is_new(one) for one in view.differences):
+        if not keys or len(keys) > MOST_MOVED or not any(is_new(one) for one in view.differences):
             return view
         gone = await asyncio.to_thread(gone_elsewhere, self._job, keys, within)
         here = {one.key for one in view.differences}
@@ -286,9 +225,9 @@ class Rounds:
         due: Due | None = None,
     ) -> asyncio.Task[None]:
         """`looked`: the directories that the view is of, None for everything; `due`: the deletions that it is for."""
-        excluded = self._excluding(view.changes, fence, since_s=since_s)
-        excluded |= _closed_by(view.differences, excluded)
-        view = replace(view, differences=self._planned_around(view.differences, excluded, fence, since_s=since_s))
+        excluded = self._aside.excluding(view.changes, fence, since_s=since_s)
+        excluded |= closed_by(view.differences, excluded)
+        view = replace(view, differences=self._aside.planned_around(view.differences, excluded, fence, since_s=since_s))
         licensed = due.keys if due is not None else frozenset()
         counted = self._desk.lot.counted(_now()) if due is not None else 0
         decision = await reconcile.decide(view, licensed=licensed, done=counted)
@@ -299,7 +238,7 @@ class Rounds:
         if any(fence.excludes(key) for key in unsolved | _known_now(decision.plan)):
             return await self._look_again(view, since_s=since_s, whole=looked is None)
         withheld = {one.key for one in decision.plan.withheld}
-        self._put_right(looked, excluded, fence, unsolved | withheld | _problematic(decision))
+        self._aside.put_right(looked, excluded, fence, unsolved | withheld | _problematic(decision))
         self._take_note(decision, due, since_s=since_s)
 
         def is_seen(key: bytes) -> bool:
@@ -335,16 +274,6 @@ class Rounds:
                 self._job.telemetry.notice(detached_text(decision.plan.detached))
         finally:
             self._desk.release(known, now_s=_now())
-
-    def _planned_around(
-        self, differences: Sequence[Difference], excluded: Collection[bytes], fence: Fence, *, since_s: float
-    ) -> list[Difference]:
-        blocked = [one.key for one in differences if fence.excludes(one.key)]
-        self._desk.block(blocked, since_s=since_s, now_s=_now())
-        out = {*blocked, *excluded}
-        kept = [one for one in differences if one.key not in out]
-        ways = _only_ways(kept, excluded) if excluded else set()
-        return [one for one in kept if one.key not in ways]
 
     def _take_note(self, decision: Decision, due: Due | None, *, since_s: float) -> None:
         """What the plan says beside its operations."""
@@ -412,33 +341,9 @@ def _problematic(decision: Decision) -> set[bytes]:
     return {key_of(problem.path) for problem in decision.plan.problems}
 
 
-def _is_new(difference: Difference) -> bool:
-    return difference.local is not None and difference.remote is None
-
-
-def _only_ways(differences: Sequence[Difference], excluded: Collection[bytes]) -> set[bytes]:
-    """The new directories in which something has to wait and nothing can be sent yet, and the empty ones in them: they
-    are made on the way to that."""
-    files = {one.key for one in differences if one.local is not None and one.local.kind == Kind.FILE}
-    wait, filled = occupied_parents(excluded), occupied_parents(files)
-    new = [one.key for one in differences if _is_new(one) and one.key not in filled and one.key not in files]
-    ways = {key for key in new if key in wait}
-    return ways | {key for key in new if not ways.isdisjoint(ancestors_of(key))}
-
-
 def _nearest(key: bytes, directories: Collection[bytes]) -> bytes | None:
     """Of these the one in which it was looked at: the directory itself, or the nearest above it."""
     return next((one for one in (key, *reversed(ancestors_of(key)), b"") if one in directories), None)
-
-
-def _closed_by(differences: Sequence[Difference], excluded: Collection[bytes]) -> set[bytes]:
-    """What is in directories that wait because a file is in their place on the destination."""
-    closed = {one.key for one in differences if one.key in excluded and _is_taken(one.local, one.remote)}
-    return {one.key for one in differences if not closed.isdisjoint(ancestors_of(one.key))} if closed else set()
-
-
-def _is_taken(local: LocalEntry | None, remote: RemoteEntry | None) -> bool:
-    return local is not None and local.kind == Kind.DIRECTORY and remote is not None and remote.kind == Kind.FILE
 
 
 def _entry_at(view: View, path: str) -> LocalEntry | None:
