@@ -252,6 +252,11 @@ class TestQueue:
         assert queue.take(parked.due_s) == {"d": 0.0}
         assert queue.resting == frozenset()
         assert queue.parked_at("d") is None
+        queue.solved_if("d/f", "another reason")
+        queue.solved_if("d", "no")
+        assert queue.parked_paths() == ("d/f",)
+        queue.solved_if("d/f", "no")
+        assert queue.parked_paths() == ()
 
     def test_a_directory_is_one_entry_with_the_earliest_times(self) -> None:
         queue = WorkQueue()
