@@ -72,7 +72,7 @@ async def test_a_file_that_is_rewritten_all_the_time_is_parked_and_sent_when_it_
                 status = await here.until_status(lambda status: status["failed"])
                 assert [one["path"] for one in status["failed"]] == ["busy"]
                 here.write("other", "goes up all the same")
-                await here.until(here.has("other"))
+                await here.until(lambda: "other" in here.remote())
             await here.until(here.has("busy", "other"))
             await here.until_status(lambda status: not status["failed"])
             assert await stopped(daemon) == 0

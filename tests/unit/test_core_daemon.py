@@ -275,6 +275,9 @@ class TestQueue:
         parked = queue.parked_at("d/f")
         assert parked is not None
         assert parked.tries == 1
+        assert queue.resting == {"d/f"}
+        assert queue.take(parked.due_s) == {"d": 0.0}
+        assert queue.resting == frozenset()
         assert queue.parked_at("d") is None
 
     def test_a_directory_is_one_entry_with_the_earliest_times(self) -> None:

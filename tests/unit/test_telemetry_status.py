@@ -65,7 +65,7 @@ class TestAnswers:
         async with client.get("/metrics") as answer:
             assert answer.headers["Content-Type"].startswith("text/plain; version=")
             text = await answer.text()
-        assert 'syncd_queue_depth{job="backup"} 3.0\n' in text
+        assert 'syncd_queue_depth{syncd_job="backup"} 3.0\n' in text
         assert "\nprocess_resident_memory_bytes " in text
         async with client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}) as answer:
             assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
