@@ -20,6 +20,7 @@ LONGEST_S = 60.0
 """So long after the first one they are done whatever is added."""
 COUNTED_S = 600.0
 """So long a deletion that was done counts for the guard of the next ones."""
+
 AGAIN_S = 2.0
 """After a lot that could not be done, for example because the remote could not be reached."""
 
@@ -41,6 +42,7 @@ class Lot:
         self._since_s = 0.0
         self._last_s = 0.0
         self._not_before_s = 0.0
+        self._agains = 0
         self._done: deque[tuple[float, int]] = deque()
         self.held_because: str | None = None
 
@@ -84,7 +86,7 @@ class Lot:
         if not self.waiting:
             self._first_s, self._since_s = now_s, since_s
         self._since_s = min(self._since_s, since_s)
-        self._last_s = now_s
+        self._last_s, self._agains = now_s, 0
         self._collected |= {one.key: one for one in new}
 
     def discard(self, keys: Iterable[bytes]) -> None:
@@ -126,6 +128,7 @@ class Lot:
     def done(self, files: int, *, now_s: float) -> None:
         """So many files are being deleted now."""
         if files:
+            self._agains = 0
             self._done.append((now_s, files))
 
     def hold(self, keys: Iterable[bytes], because: str) -> None:
@@ -144,9 +147,19 @@ class Lot:
         self._approved |= self._held.keys()
         self._held = {}
         self.held_because = None
-        self._not_before_s = now_s
+        self._not_before_s, self._agains = now_s, 0
         return files
 
+    def left(self, keys: frozenset[bytes], *, now_s: float) -> None:
+        """What of a lot that was looked at still waits, for what is in it or for what replaces it, joins the next one:
+        approved no longer, so that it keeps none of the others from being looked at."""
+        left = keys & self._collected.keys()
+        if left:
+            self._approved -= left
+            self.later(now_s)
+
     def later(self, now_s: float) -> None:
-        """The lot could not be looked at: it stays, and is tried again."""
-        self._not_before_s = now_s + AGAIN_S
+        """The lot could not be looked at, or not all of it done: it stays, and is tried again, each time after a longer
+        while until something comes of it."""
+        self._not_before_s = now_s + min(AGAIN_S * 2**self._agains, LONGEST_S)
+        self._agains = min(self._agains + 1, 8)

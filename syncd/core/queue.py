@@ -155,6 +155,12 @@ class WorkQueue:
         for path in paths:
             self._parked.pop(path, None)
 
+    def solved_if(self, path: str, error: str) -> None:
+        """The path is parked no more if it was for just this."""
+        parked = self._parked.get(path)
+        if parked is not None and parked.problem.error == error:
+            del self._parked[path]
+
     def parked_at(self, path: str) -> Parked | None:
         return self._parked.get(path)
 

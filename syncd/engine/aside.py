@@ -94,6 +94,7 @@ class Aside:
             return False
         self.growing.discard(file.key)
         if verdict.stillness is Stillness.SETTLED:
+            self._desk.queue.solved_if(path_of(file.key), RESTLESS)
             return False
         if verdict.stillness is Stillness.RESTLESS:
             problem = Problem(path_of(file.key), "create", RESTLESS)

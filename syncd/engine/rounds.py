@@ -296,6 +296,8 @@ class Rounds:
             deletes = [one for one in plan.operations if isinstance(one, Delete)]
             desk.lot.done(sum(one.files for one in deletes), now_s=now_s)
         desk.lot.noticed(plan.withheld, since_s=since_s, now_s=now_s)
+        if due is not None:
+            desk.lot.left(due.keys, now_s=now_s)
 
     def _noting_drift(self, plan: Plan, settled: Callable[[bytes], bool], *, whole: bool) -> Plan:
         """The plan without replacing what somebody else has changed again and again: that is parked. Of drift it has

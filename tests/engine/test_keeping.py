@@ -31,3 +31,26 @@ def test_what_is_in_a_directory_that_cannot_come_to_its_place_waits_with_it() ->
     lives.live(acts)
     assert lives.remote is not None
     assert lives.remote.changes == ["create a"]
+
+
+def test_what_never_held_still_is_sent_as_soon_as_it_does() -> None:
+    world = World()
+    lives = Lives(world, random.Random(0))
+    content = ["x" * (100 - number % 50) for number in range(2000)]
+
+    def rewrite() -> str:
+        world.tree.write("busy", content.pop())
+        return "busy is written"
+
+    async def acts(keeper: Keeper) -> None:
+        await asyncio.sleep(60)
+        while content:
+            lives.edit(rewrite)
+            await asyncio.sleep(0.2)
+        assert {problem.path for problem in keeper.status().failed} == {"busy"}
+        assert world.cloud.files() == {}
+        await asyncio.sleep(5)
+        assert keeper.status().failed == ()
+        assert world.cloud.files() == world.tree.files()
+
+    lives.live(acts)

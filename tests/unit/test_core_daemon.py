@@ -224,6 +224,33 @@ class TestLot:
         assert self.due(lot, QUIET_S + 0.1) is None
         assert self.due(lot, QUIET_S + AGAIN_S) is not None
 
+    def test_what_is_left_of_an_approved_lot_joins_the_next_one(self) -> None:
+        lot = Lot()
+        lot.noticed(withheld("d"), since_s=0.0, now_s=0.0)
+        lot.hold([b"d"], "too many")
+        lot.approve(now_s=1.0)
+        lot.noticed(withheld("d/a"), since_s=1.0, now_s=1.0)
+        due = self.due(lot, 1.0)
+        assert due == Due(frozenset({b"d"}), True)
+        lot.left(due.keys, now_s=1.0)
+        assert self.due(lot, 2.0) is None
+        assert self.due(lot, 100.0) == Due(frozenset({b"d", b"d/a"}), False)
+        lot.discard([b"d", b"d/a"])
+        lot.left(due.keys, now_s=100.0)
+        assert lot.next_due_s() is None
+
+    def test_one_of_which_nothing_comes_is_tried_ever_more_rarely_until_something_does(self) -> None:
+        lot = Lot()
+        lot.noticed(withheld("a"), since_s=0.0, now_s=0.0)
+        waits_s = []
+        for _ in range(10):
+            lot.later(100.0)
+            waits_s.append((lot.next_due_s() or 0.0) - 100.0)
+        assert waits_s == [2.0, 4.0, 8.0, 16.0, 32.0, *[LONGEST_S] * 5]
+        lot.done(1, now_s=100.0)
+        lot.later(100.0)
+        assert lot.next_due_s() == 100.0 + AGAIN_S
+
     def test_it_tells_of_a_path_whether_it_is_collected_or_held(self) -> None:
         lot = Lot()
         lot.noticed([Withheld(b"a", 1, None)], since_s=0.0, now_s=0.0)
@@ -252,6 +279,11 @@ class TestQueue:
         assert queue.take(parked.due_s) == {"d": 0.0}
         assert queue.resting == frozenset()
         assert queue.parked_at("d") is None
+        queue.solved_if("d/f", "another reason")
+        queue.solved_if("d", "no")
+        assert queue.parked_paths() == ("d/f",)
+        queue.solved_if("d/f", "no")
+        assert queue.parked_paths() == ()
 
     def test_a_directory_is_one_entry_with_the_earliest_times(self) -> None:
         queue = WorkQueue()
