@@ -19,10 +19,7 @@ MOST_FILES = 400
 
 
 class Edits:
-    """`archive` is one of many files; `history` is a repository with these `commits`, checked out below `root`.
-
-    `removed`: every path below `root` that was there at some time and then was not.
-    """
+    """`archive` is one of many files; `history` is a repository with these `commits`, checked out below `root`."""
 
     def __init__(self, root: Path, chance: random.Random, *, archive: Path, history: Path, commits: list[str]) -> None:
         self._root = root
@@ -31,7 +28,6 @@ class Edits:
         self._history = history
         self._commits = commits
         self._number = 0
-        self.removed: set[str] = set()
         self._acts: list[tuple[int, Callable[[], None]]] = [
             (20, self._create),
             (15, self._edit),
@@ -67,7 +63,6 @@ class Edits:
         if (path := self._one(self._files())) is not None:
             new = path.with_name(path.name + ".new")
             self._write(new, self._content())
-            self._goes(new)
             new.rename(path)
 
     def _append(self) -> None:
@@ -80,24 +75,20 @@ class Edits:
         if path is not None:
             target = place / self._name()
             if not target.is_dir():
-                self._goes(path)
                 path.rename(target)
 
     def _move_directory(self) -> None:
         path, place = self._one(self._directories()), self._place()
         target = place / self._name()
         if path is not None and not target.exists() and path not in (place, *place.parents):
-            self._goes(path)
             path.rename(target)
 
     def _delete_file(self) -> None:
         if (path := self._one(self._files())) is not None:
-            self._goes(path)
             path.unlink()
 
     def _delete_directory(self) -> None:
         if (path := self._one(self._directories())) is not None:
-            self._goes(path)
             shutil.rmtree(path)
 
     def _make_directories(self) -> None:
@@ -117,7 +108,6 @@ class Edits:
 
     def _swap_kind(self) -> None:
         if (path := self._one(self._files())) is not None:
-            self._goes(path)
             path.unlink()
             path.mkdir()
             self._write(path / "inside", self._content())
@@ -128,25 +118,16 @@ class Edits:
         if tree.exists() and not tree.is_dir():
             return
         tree.mkdir(exist_ok=True)
-        before = set(tree.rglob("*"))
         git(self._history, f"--work-tree={tree}", "checkout", "--quiet", "--force", self._chance.choice(self._commits))
-        self.removed |= {self._said(path) for path in before if not path.exists()}
 
     def _unpack(self) -> None:
         """The archive's files at once, over those of the last time; now and then all of them go first."""
         target = self._root / "unpacked"
         if target.is_dir() and self._chance.random() < 0.5:
-            self._goes(target)
             shutil.rmtree(target)
         if not target.exists() or target.is_dir():
             target.mkdir(exist_ok=True)
             subprocess.run(["tar", "-xf", str(self._archive), "-C", str(target)], check=False, capture_output=True)
-
-    def _goes(self, path: Path) -> None:
-        self.removed.update(map(self._said, (path, *path.rglob("*"))))
-
-    def _said(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
 
     def _write(self, path: Path, data: bytes) -> None:
         if not path.is_dir():
