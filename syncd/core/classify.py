@@ -110,6 +110,7 @@ class Findings:
     """The ids of further records that are left at a path."""
 
 
+SEVERAL = "somebody else put several files of this name there, which cannot all be moved aside: remove all but one"
 UNFINISHED = "an upload of this job that was never completed"
 SKIPPED = {Kind.SYMLINK: "symlink", Kind.SPECIAL: "not a regular file"}
 FAILED = {
@@ -332,6 +333,9 @@ def _surplus(difference: Difference, facts: Facts, findings: Findings) -> None:
             others.append(record)
     if others:
         findings.beside[key] = tuple(one.id for one in others)
+        if (upload := findings.uploads.get(key)) is not None and upload.aside:
+            del findings.uploads[key]
+            findings.problems.append(Problem(path_of(key), "replace", SEVERAL))
     removal = findings.gone.get(key)
     if removal is not None and facts.policy.takes_all and all(one.status == Status.COMPLETED for one in others):
         findings.gone[key] = removal._replace(also=tuple(others))

@@ -119,6 +119,15 @@ class TestBusy:
         assert fence.excludes(b"a")
         assert not busy.fence().excludes(b"a")
 
+    def test_a_fence_knows_all_that_was_worked_on_since(self) -> None:
+        busy = Busy()
+        busy.take([b"before", b"during"])
+        busy.release([b"before"])
+        fence = busy.fence()
+        busy.release([b"during"])
+        busy.take([b"now"])
+        assert set(fence.touched()) == {b"during", b"now"}
+
     def test_a_closed_fence_is_told_nothing_more(self) -> None:
         busy = Busy()
         fence = busy.fence()

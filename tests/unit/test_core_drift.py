@@ -145,3 +145,12 @@ def test_what_a_cut_off_upload_put_there_is_ours_under_any_id() -> None:
 def test_with_mirror_it_goes_and_is_said() -> None:
     plan = Views(delete=DeleteMode.MIRROR).row("a").record("a", id_="theirs").plan()
     assert (said(plan), plan.drifted) == (["delete a"], (Drift("a", "changed"),))
+
+
+def test_of_several_that_somebody_else_put_there_none_is_moved_aside() -> None:
+    views = Views(on_drift=OnDrift.COPY).known("a", "ours").file("a", "ours")
+    views.remote.clear()
+    plan = views.record("a", "theirs", id_="one").record("a", "theirs too", id_="two").plan()
+    assert plan.operations == ()
+    assert [(one.path, one.action) for one in plan.problems] == [("a", "replace")]
+    assert "remove all but one" in plan.problems[0].error
