@@ -88,7 +88,9 @@ def is_really_impossible(world: World, path: str) -> bool:
     if refusal(world.disk.entry(path), world.capabilities) is not None:
         return True
     inside_a_file = any(one.kind == Kind.FILE for above in parents(path) for one in world.cloud.at(above))
-    return inside_a_file or any(one.kind == Kind.DIRECTORY for one in world.cloud.at(path))
+    there = world.cloud.at(path)
+    several = world.on_drift is OnDrift.COPY and len(there) > 1
+    return inside_a_file or several or any(one.kind == Kind.DIRECTORY for one in there)
 
 
 @given(worlds(modes=DELETING))
@@ -137,7 +139,9 @@ def test_what_others_put_there_stays(world: World, on_drift: OnDrift) -> None:
     if on_drift is OnDrift.KEEP:
         paths = {one.path for one in world.cloud.records.values() if one.status != Status.LEAVING}
         assert {one.path for one in theirs} <= paths
-        gone = {row.key for row in world.baseline.values() if row.kind is Kind.FILE} - {key_of(one) for one in paths}
+        unknown = {path_of(one.key) for one in world.disk.scan(world.rules) if one.kind > Kind.FILE}
+        known = {path_of(row.key) for row in world.baseline.values() if row.kind is Kind.FILE}
+        gone = {key_of(one) for one in known - paths if unknown.isdisjoint([one, *parents(one)])}
         assert {key_of(drift.path) for drift in world.plan().drifted if drift.kind == "deleted"} == gone
 
 
