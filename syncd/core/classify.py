@@ -28,6 +28,7 @@ from syncd.core.model import (
 )
 from syncd.core.ownership import (
     is_being_changed,
+    is_changed,
     is_drifted,
     is_own_directory,
     is_own_repeat,
@@ -194,7 +195,7 @@ def _compared_file(
         findings.by_size += by_size
         return
     cut_off = is_effect(remote, base) or is_being_replaced(remote, base)
-    if not is_drifted(remote, base) or may_be_sent(base) or cut_off:
+    if not is_changed(remote, base) or may_be_sent(base) or cut_off:
         reason = "an upload of it was not seen to its end" if cut_off else "the content changed"
         findings.uploads[local.key] = Upload(local, remote, base, reason)
         return

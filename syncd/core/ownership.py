@@ -13,8 +13,17 @@ from syncd.core.policy import Policy
 
 
 def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
-    """Whether a remote file has, or is being given, content that this job is not known to have put or adopted there; or
-    has the content, but is another record than the one that is known: somebody else made it."""
+    """Whether a remote file is not what this job put or adopted there: it has other content, or it is another record of
+    that content than the one that is known, so that somebody else made it."""
+    if base is None or is_changed(remote, base):
+        return True
+    is_ours = is_effect(remote, base) or (remote.checksum is not None and remote.checksum == base.claim)
+    is_known = remote.status == Status.COMPLETED and (base.claim != "" or base.checksum is not None)
+    return is_known and not is_ours and base.id not in ("", remote.id)
+
+
+def is_changed(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
+    """Whether a remote file has, or is being given, content that this job is not known to have put or adopted there."""
     if base is None or base.kind != Kind.FILE:
         return True
     if is_effect(remote, base):
@@ -25,7 +34,7 @@ def is_drifted(remote: RemoteEntry, base: BaselineEntry | None) -> bool:
         return remote.size != base.size
     if remote.checksum is not None and remote.checksum == base.claim:
         return False
-    return base.id not in ("", remote.id) or not has_known_content(remote, base)
+    return not has_known_content(remote, base)
 
 
 def may_be_sent(base: BaselineEntry | None) -> bool:

@@ -43,7 +43,8 @@ async def restore(
 
     Raises NotInTrash, and what the remotes raise where they cannot be listed.
     """
-    stamp = _the_one(time, await trash.times())
+    times = await trash.times()
+    stamp = _the_one(time, times)
     kept = await _below(trash.remote, stamp)
     wanted = [one for one in kept if not path or one.key == key_of(path) or is_below(one.key, key_of(path))]
     if not wanted:
@@ -51,6 +52,8 @@ async def restore(
         raise NotInTrash(f"{path!r} was not put into the trash at {stamp}; there is {there}")
     plan = restoration(wanted, await _below(destination, ""))
     threshold = Threshold(slots)
+    while stamp_of(unix_s) in times:
+        unix_s += 1  # what was put there at this very second is kept apart
     restored = Restored(stamp, displaced_to=stamp_of(unix_s) if plan.displaced else "")
 
     async def displace(record: RemoteEntry) -> None:

@@ -84,6 +84,7 @@ def test_a_signal_while_it_is_still_loading(
     """Never a traceback, and the report that was asked for as soon as there can be one."""
     (tmp_path / "sitecustomize.py").write_text(
         "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job begins with it ignored
         "class Signal:\n"
         "    def find_spec(self, name, *_):\n"
         f"        if name == {loading!r}:\n"
