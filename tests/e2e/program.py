@@ -30,6 +30,8 @@ REPOSITORY = Path(syncd.__file__).resolve().parents[1]
 TOKEN = "e2e-51b2c0ffee-secret"
 """Of no word that anything else says, so that it can be looked for everywhere."""
 PATIENCE_S = 60.0
+SOON_LOOKED_UP = {"lookup_s": 2.0}
+"""As the `patience` of a run: a lost answer's effect is not looked for half a minute."""
 NEVER_SEEN = ("Traceback", "internal error", "Exception ignored", "never awaited", "never retrieved", TOKEN)
 CHANGING = ("create", "patch", "move", "delete", "upload", "form")
 
@@ -101,13 +103,16 @@ class Program:
         env: Mapping[str, str | None] | None = None,
         cold: bool = False,
         prefix: tuple[str, ...] = (),
+        patience: Mapping[str, float] | None = None,
         **how: Any,
     ) -> Run | subprocess.Popen[bytes]:
-        """The process, with its output in pipes. `cold`, a `prefix` (a program to run it by) or more about `how`:
-        by `python -m syncd`, loading all it needs."""
+        """The process, with its output in pipes. `patience`: waits that are not as long as in life (not with what
+        follows). `cold`, a `prefix` (a program to run it by) or more about `how`: by `python -m syncd`, loading all
+        it needs."""
         variables = environment(self.home, **(env or {}))
         if not (cold or prefix or how):
-            return self._nursery.start(words, cwd=self.home, environment=variables)
+            return self._nursery.start(words, cwd=self.home, environment=variables, patience=patience)
+        assert not patience
         how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
         return subprocess.Popen([*prefix, sys.executable, "-m", "syncd", *words], cwd=self.home, env=variables, **how)
 
@@ -238,9 +243,9 @@ class Pair:
     def start(self, *more: str, **how: Any) -> Run | subprocess.Popen[bytes]:
         return self.program.start("--once", *self.words(*more), **how)
 
-    def mirrored(self, *more: str, code: int = 0) -> Ended:
+    def mirrored(self, *more: str, code: int = 0, **how: Any) -> Ended:
         """A run whose exit code is known before."""
-        run = self.once(*more)
+        run = self.once(*more, **how)
         assert run.code == code, run
         return run
 

@@ -9,7 +9,7 @@ import pytest
 
 from syncd.sandbox import Fault, Kind
 from syncd.sandbox.faults import FaultKind, Operation
-from tests.e2e.program import Pair
+from tests.e2e.program import SOON_LOOKED_UP, Pair
 
 AFTER_THE_EFFECT: tuple[FaultKind, ...] = ("reset_after", "truncated", "partial", "garbage")
 OPERATIONS: tuple[Operation, ...] = ("list", "create", "patch", "move", "delete", "form", "get")
@@ -198,6 +198,6 @@ def test_a_name_that_the_remote_changes_onto_anothers_takes_nothing_away(pair: P
     pair.mirrored()
     pair.write("name ", "its twin")
     pair.server.turn(names="trim")
-    pair.mirrored(code=1)
+    pair.mirrored(code=1, patience=SOON_LOOKED_UP)
     assert pair.remote() == {"name": b"the right one"}
     pair.assert_clean()
