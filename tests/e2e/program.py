@@ -30,8 +30,6 @@ REPOSITORY = Path(syncd.__file__).resolve().parents[1]
 TOKEN = "e2e-51b2c0ffee-secret"
 """Of no word that anything else says, so that it can be looked for everywhere."""
 PATIENCE_S = 60.0
-SOON_LOOKED_UP = {"lookup_s": 2.0}
-"""As the `patience` of a run: a lost answer's effect is not looked for half a minute."""
 NEVER_SEEN = ("Traceback", "internal error", "Exception ignored", "never awaited", "never retrieved", TOKEN)
 CHANGING = ("create", "patch", "move", "delete", "upload", "form")
 
@@ -103,16 +101,15 @@ class Program:
         env: Mapping[str, str | None] | None = None,
         cold: bool = False,
         prefix: tuple[str, ...] = (),
-        patience: Mapping[str, float] | None = None,
+        hasty: bool = False,
         **how: Any,
     ) -> Run | subprocess.Popen[bytes]:
-        """The process, with its output in pipes. `patience`: waits that are not as long as in life (not with what
-        follows). `cold`, a `prefix` (a program to run it by) or more about `how`: by `python -m syncd`, loading all
-        it needs."""
+        """The process, with its output in pipes. `hasty`: some of its waits are short. `cold`, a `prefix` (a program to
+        run it by) or more about `how`: by `python -m syncd`, loading all it needs, and never hasty."""
         variables = environment(self.home, **(env or {}))
         if not (cold or prefix or how):
-            return self._nursery.start(words, cwd=self.home, environment=variables, patience=patience)
-        assert not patience
+            return self._nursery.start(words, cwd=self.home, environment=variables, hasty=hasty)
+        assert not hasty
         how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
         return subprocess.Popen([*prefix, sys.executable, "-m", "syncd", *words], cwd=self.home, env=variables, **how)
 

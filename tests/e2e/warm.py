@@ -105,12 +105,11 @@ class Nursery:
         *,
         cwd: Path,
         environment: Mapping[str, str],
-        patience: Mapping[str, float] | None = None,
+        hasty: bool = False,
     ) -> Run:
-        """`patience`: what of `syncd.core.retry.Patience` is another time in this run, which is the same but for that."""
+        """`hasty`: some waits are shorter than in life (`hurry`), and nothing else is different."""
         words = [os.fsdecode(word) for word in words]
-        given = {"words": words, "cwd": str(cwd), "env": dict(environment), "patience": dict(patience or {})}
-        request = json.dumps(given)
+        request = json.dumps({"words": words, "cwd": str(cwd), "env": dict(environment), "hasty": hasty})
         (out, out_), (err, err_), (status, status_) = os.pipe(), os.pipe(), os.pipe()
         try:
             socket.send_fds(self._socket, [request.encode("utf-8", "surrogateescape")], [out_, err_, status_])
@@ -158,9 +157,15 @@ def begin(request: dict[str, Any], out: int, err: int, status: int) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     sys.argv = ["syncd", *request["words"]]
-    if request["patience"]:
-        account = importlib.import_module("syncd.remotes.account")
-        vars(account)["Patience"] = functools.partial(account.Patience, **request["patience"])
+    if request["hasty"]:
+        hurry()
+
+
+def hurry() -> None:
+    """Do not look for half a minute for a lost answer's effect, nor wait long before everything is looked at again."""
+    account, reconcile = map(importlib.import_module, ("syncd.remotes.account", "syncd.engine.reconcile"))
+    vars(account)["Patience"] = functools.partial(account.Patience, lookup_s=2.0)
+    vars(reconcile)["LONGEST_PAUSE_S"] = 0.5
 
 
 if __name__ == "__main__":
