@@ -8,6 +8,7 @@ uploads never have all of them, so that a small file does not wait for one of th
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -21,7 +22,7 @@ class Slots:
         self._lanes = asyncio.Semaphore(max(1, workers - max(1, workers // 4)))
         self._semaphore = asyncio.Semaphore(workers)
         self._held: set[asyncio.Task[object]] = set()
-        self._places = asyncio.Semaphore(workers)
+        self._places = Places(workers)
         self._ahead: set[asyncio.Task[object]] = set()
 
     @asynccontextmanager
@@ -36,7 +37,7 @@ class Slots:
     @asynccontextmanager
     async def ahead(self) -> AsyncIterator[None]:
         """A place among those that get ready for a slot; left at the latest when the slot is taken."""
-        await self._places.acquire()
+        await self._places.take()
         self._ahead.add(_current())
         try:
             yield
@@ -47,7 +48,7 @@ class Slots:
         task = _current()
         if task in self._ahead:
             self._ahead.discard(task)
-            self._places.release()
+            self._places.leave()
 
     async def __aenter__(self) -> None:
         await self._semaphore.acquire()
@@ -77,6 +78,39 @@ class Slots:
         await end
         await self._semaphore.acquire()
         self._held.add(task)
+
+
+class Places:
+    """Taken by batches: once half of them are free, all of those go to who waits. What a batch does next together, a
+    read in a thread or a commit, costs it about as much as it would cost one."""
+
+    def __init__(self, count: int) -> None:
+        self._free = self._count = count
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> None:
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(granted)
+        self._grant()
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        self._free += 1
+        self._grant()
+
+    def _grant(self) -> None:
+        if self._free < self._count - self._count // 2:
+            return
+        while self._free and self._waiting:
+            granted = self._waiting.popleft()
+            if not granted.done():
+                granted.set_result(None)
+                self._free -= 1
 
 
 def _current() -> asyncio.Task[object]:

@@ -102,7 +102,10 @@ class Losant:
         self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
     ) -> None:
         lister = Lister(self._api.page, self._place, directory, sink)
-        await (lister.tree(directories_known) if recursive else lister.children())
+        try:
+            await (lister.tree(directories_known) if recursive else lister.children())
+        finally:
+            self._place.forget()
 
     async def get(self, record_id: str) -> RemoteEntry | None:
         record = await self._api.record(record_id)

@@ -95,6 +95,8 @@ def _text(file: IO[bytes]) -> str:
 
 
 def _environment() -> Mapping[str, str]:
-    """Without what would configure the measured programs: settings of syncd, and proxies."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SYNCD_")}
+    """Without what would configure the measured programs: settings of syncd, and proxies. Python may keep what it
+    compiled, as an installation does."""
+    unwanted = ("SYNCD_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     return {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from syncd.engine.slots import LARGE_BYTES, Slots
+from syncd.engine.slots import LARGE_BYTES, Places, Slots
 from tests.sim.loop import Clock, Deadlock, VirtualLoop
 
 
@@ -91,6 +92,44 @@ def test_as_many_get_ready_as_work() -> None:
         assert (working, ready) == ([], [])
 
     assert run(main()).now_s == pytest.approx(3)
+
+
+def test_who_gets_ready_does_so_by_batches() -> None:
+    begun: list[tuple[float, int]] = []
+
+    async def worker(slots: Slots, number: int) -> None:
+        async with slots.ahead():
+            begun.append((asyncio.get_running_loop().time(), number))
+            async with slots:
+                await asyncio.sleep(1 + number % 4)  # one after the other, not all at once
+
+    async def main() -> None:
+        slots = Slots(4)
+        await asyncio.gather(*(worker(slots, number) for number in range(15)))
+
+    run(main())
+    batches = Counter(at_s for at_s, _ in begun)
+    assert [number for _, number in begun] == list(range(15))
+    assert all(count >= 2 for count in batches.values()), batches
+
+
+def test_a_place_given_to_who_is_cancelled_goes_to_the_next() -> None:
+    async def main() -> None:
+        places = Places(1)
+        await places.take()
+        first, second = (asyncio.ensure_future(places.take()) for _ in range(2))
+        await asyncio.sleep(0)
+        places.leave()
+        first.cancel()  # it was given the place and has not seen it yet
+        await second
+        third = asyncio.ensure_future(places.take())
+        await asyncio.sleep(0)
+        third.cancel()  # it still waits
+        await asyncio.gather(first, third, return_exceptions=True)
+        places.leave()
+        await places.take()
+
+    run(main())
 
 
 def test_who_fails_or_is_cancelled_while_it_gets_ready_leaves_its_place() -> None:
