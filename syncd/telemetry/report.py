@@ -64,13 +64,14 @@ def _downloaded(report: JobReport) -> dict[str, object]:
 
 
 def plan_data(plans: Iterable[tuple[JobReport, PlanView]]) -> dict[str, object]:
-    """The object of `plan --json`, actions in execution order."""
+    """The object of `plan --json`, actions in execution order; an `error` where a job could not be planned."""
     jobs = [
         {
             "job": encodable(report.job),
             "actions": [_action_data(operation) for operation in plan.operations],
             "held": plan.held,
             "extra": plan.extra,
+            **({"error": encodable(report.error)} if report.error else {}),
         }
         for report, plan in plans
     ]
