@@ -56,7 +56,8 @@ class Lister:
         """The direct children only. Not `steady`: each page is asked for once, whatever changes meanwhile."""
         first = await self._fetch(self._root, 0, PER_PAGE)
         if steady:
-            return await self._steadily(self._root, first, self._add_children)
+            await self._steadily(self._root, first, self._add_children)
+            return
         await self._add_children(first.items)
         if first.items:
             rest = range(1, _page_count(first))
