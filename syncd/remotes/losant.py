@@ -108,7 +108,10 @@ class Losant:
         steady: bool = True,
     ) -> None:
         lister = Lister(self._api.page, self._place, directory, sink)
-        await (lister.tree(directories_known) if recursive else lister.children(steady=steady))
+        try:
+            await (lister.tree(directories_known) if recursive else lister.children(steady=steady))
+        finally:
+            self._place.forget()
 
     async def get(self, record_id: str) -> RemoteEntry | None:
         record = await self._api.record(record_id)
