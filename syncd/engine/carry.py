@@ -199,6 +199,8 @@ class Carrier:
             directory = directories_of([key_of(problem.path)])
             self._desk.queue.look_at(directory, since_s=since_s, due_s=_now() + AGAIN_S * self._looks[problem.path])
         else:
+            if moved_on:
+                self._job.telemetry.failed(problem)
             self._looks.pop(problem.path, None)
             self._desk.queue.park(problem, now_s=_now(), entry=entry, chance=random.random())
 

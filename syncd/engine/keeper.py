@@ -19,6 +19,7 @@ from syncd.core.model import JobState, JobStatus, PathStatus, Waited
 from syncd.core.paths import key_of
 from syncd.core.queue import MOST_DIRECTORIES
 from syncd.core.settling import Settling
+from syncd.core.words import count_text
 from syncd.engine.carry import Carrier
 from syncd.engine.desk import Desk
 from syncd.engine.job import Job, Stop
@@ -314,7 +315,7 @@ class Keeper:
             for age_s in found.unannounced_s:
                 opened.job.telemetry.noticed(age_s, announced=False)
             opened.job.telemetry.warning("changes_not_announced", changes=changes)
-            await opened.watch.renew(f"{changes} changes were not announced")
+            await opened.watch.renew(f"not announced: {count_text(changes, 'change')}")
 
     def _look(
         self, name: str, look: Coroutine[None, None, None], again: Callable[..., None], *, since_s: float

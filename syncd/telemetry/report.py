@@ -11,7 +11,8 @@ from typing import Protocol
 
 from syncd.core.model import JobReport, Kind, Move, Operation, RemoteEntry, Status
 from syncd.core.paths import path_of
-from syncd.telemetry.text import Paint, count_text, encodable, printable, seconds_text, size_text
+from syncd.core.words import count_text
+from syncd.telemetry.text import Paint, encodable, printable, seconds_text, size_text
 
 VERSION = 1
 EXIT_ORDER = (130, 143, 2, 6, 4, 7, 5, 3, 1)
