@@ -37,6 +37,7 @@ class Checks:
         self.approved: set[str] = set()
         """Paths whose deletion somebody approved."""
         self.trashes = False
+        self._renewing: set[str] = set()
         self._contents_deleted: set[tuple[bytes, str | None]] = set()
         """By the run: at which path which content."""
         cloud.completed = self._completed
@@ -143,6 +144,19 @@ class Checks:
                     same = row.id in ("", record.id) and record.entry.checksum == row.checksum
                     record.owned = record.owned or same
 
+    def _is_renewed(self, record: Record) -> bool:
+        """Whether its content was uploaded to another path: each such copy stands for one that goes."""
+        copies = (
+            one
+            for one in self._cloud.records.values()
+            if (one.kind, one.entry.checksum, one.status) == (Kind.FILE, record.entry.checksum, Status.COMPLETED)
+        )
+        others = (one for one in copies if one.made_by_us and one.key != record.key)
+        copy = next((one for one in others if one.id not in self._renewing), None)
+        if copy is not None:
+            self._renewing.add(copy.id)
+        return copy is not None
+
     def _complaint(self, record: Record, going: set[int]) -> str | None:
         twins = [one for one in self._cloud.at(record.key) if id(one) not in going]
         if record.changed > self._looked_at(record):
@@ -162,7 +176,7 @@ class Checks:
             return None  # it went as a repeat of the one that went before it
         if record.made_by_us and record.status == Status.PENDING:
             return None
-        if record.kind == Kind.FILE:
+        if record.kind == Kind.FILE and not self._is_renewed(record):
             self._count(record)
             if self._most is not None and len(self._deleted_s) > self._most:
                 return f"it is the {len(self._deleted_s)}th, and {self._most} are allowed"
