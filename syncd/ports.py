@@ -189,13 +189,22 @@ class Remote(Protocol):
     capabilities: Capabilities
 
     async def entries(
-        self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
+        self,
+        directory: str,
+        sink: Sink,
+        *,
+        recursive: bool,
+        directories_known: int | None = None,
+        steady: bool = True,
     ) -> None:
         """Put all records below `directory` into `sink`: its direct children, or with `recursive` its whole tree.
 
         Complete or raised: a view that cannot be had whole is an exception. Records of every status are included; the
         directory's own record is not. An absent directory is empty. `directories_known` (how many the caller expects
         below) lets it choose between paging through everything and asking directory by directory.
+
+        Not `steady`: direct children may be missing where others are made or removed meanwhile. What is put into `sink`
+        is there all the same, and it costs fewer requests.
         """
         ...
 

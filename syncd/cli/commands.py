@@ -17,6 +17,8 @@ from syncd.telemetry import streams
 
 if TYPE_CHECKING:
     from syncd.core.model import JobReport
+    from syncd.core.plan import Plan
+    from syncd.settings import JobSpec
 
 
 def mirror(**given: Any) -> int:
@@ -82,20 +84,15 @@ def _synchronize(words: tuple[str, ...], given: dict[str, Any]) -> list[JobRepor
 
 def plan(**given: Any) -> int:
     """What `--once` would do, as a table or as JSON."""
-    from syncd import settings
     from syncd.telemetry.report import exit_of, plan_data, plan_lines, remark_lines
     from syncd.telemetry.text import Paint, has_colour
 
-    options = arguments.options(given)
-    words: tuple[str, ...] = given["words"]
-    loaded = settings.load(options, pair=settings.is_pair(words))
-    specs = settings.job_specs(words, loaded, options)
-    from syncd.app.once import preview
-
-    with output.voice(loaded, given) as voice:
-        plans = preview(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
-    if given.get("out"):
-        exchange.keep_plan(given, specs, plans)
+    try:
+        specs, plans = _preview(given["words"], given)
+    except SyncdError:
+        if given["json"]:
+            output.write_json(plan_data([]))
+        raise
     if given["json"]:
         written = output.write_json(plan_data(plans))
         for report, each in plans:
@@ -105,8 +102,22 @@ def plan(**given: Any) -> int:
         paint = Paint(on=has_colour(sys.stdout))
         lines = [line for report, each in plans for line in plan_lines(report, each, paint)]
         written = streams.write_result("".join(f"{line}\n" for line in lines))
+    if given.get("out"):
+        exchange.keep_plan(given, specs, plans)
     code = exit_of(report for report, _ in plans)
     return code if written else code or 1
+
+
+def _preview(words: tuple[str, ...], given: dict[str, Any]) -> tuple[list[JobSpec], list[tuple[JobReport, Plan]]]:
+    from syncd import settings
+
+    options = arguments.options(given)
+    loaded = settings.load(options, pair=settings.is_pair(words))
+    specs = settings.job_specs(words, loaded, options)
+    from syncd.app.once import preview
+
+    with output.voice(loaded, given) as voice:
+        return specs, preview(specs, state_dir=settings.state_directory(loaded), telemetry=voice.job)
 
 
 def list_destination(**given: Any) -> int:

@@ -72,7 +72,8 @@ def _data(spec: JobSpec, restored: Restored) -> dict[str, object]:
 
 
 def _say(spec: JobSpec, restored: Restored, *, quiet: bool) -> None:
-    from syncd.telemetry.text import count_text, printable
+    from syncd.core.words import count_text
+    from syncd.telemetry.text import printable
 
     for problem in restored.failed:
         streams.say_error(f"{problem.path}: {problem.error}")

@@ -30,6 +30,9 @@ class _Keys:
             _less(self.keys, key)
             for one in ancestors_of(key):
                 _less(self._above, one)
+        if not self.keys:
+            self.keys.clear()  # an emptied dict keeps the room that it once needed
+            self._above.clear()
 
     def touch(self, key: bytes) -> bool:
         """Whether the key is one of these, above one, or below one."""

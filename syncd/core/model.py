@@ -229,8 +229,8 @@ class Move:
 class Delete:
     """`covers` as for Move. `after`: the paths whose uploads replace this; if one of them fails, this is not done.
     `in_the_way`: goes before what takes its place instead of last. `leftover`: a record of syncd's own that stands for
-    nothing (an unfinished upload, a repeat), removed whatever the guard says. `superseded`: the old copy of a renamed
-    file that the remote cannot move; it counts as deleted, but not for the guard."""
+    nothing (an unfinished upload, a repeat), removed whatever the guard says. `superseded`: how many of its files are
+    old copies of renamed ones that no move could rename; they count as deleted, but not for the guard."""
 
     path: str
     reason: str
@@ -239,7 +239,7 @@ class Delete:
     after: tuple[str, ...] = ()
     in_the_way: bool = False
     leftover: bool = False
-    superseded: bool = False
+    superseded: int = 0
 
     name = "delete"
 

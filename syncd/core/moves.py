@@ -87,14 +87,14 @@ def _twin(local: LocalEntry, gone_by_inode: Mapping[int, GoneFile]) -> GoneFile 
 
 
 def pair_files(differences: Sequence[Difference], facts: Facts) -> list[Pair]:
-    """Gone and new files of the same content and content type, one to one, sorted by where they are now.
+    """Gone and new files of the same content, one to one, sorted by where they are now.
 
     The same inode first, then the same name, then any order; empty files are all alike, so they are paired by inode or
-    name only.
+    name only. What is left is paired without regard to the content type (`is_movable` tells which those are).
     """
     gone, new = _candidates(differences, facts)
     pairs: list[Pair] = []
-    for likeness in (_by_inode, _by_name, _by_content):
+    for likeness in (_by_inode, _by_name, _by_content, _by_inode_alone, _by_content_alone):
         pool: dict[object, list[_Candidate[RemoteEntry]]] = defaultdict(list)
         for source in reversed(gone):
             pool[likeness(source)].append(source)
@@ -123,6 +123,20 @@ def _by_name(one: _Candidate[LocalEntry] | _Candidate[RemoteEntry]) -> object:
 
 def _by_content(one: _Candidate[LocalEntry] | _Candidate[RemoteEntry]) -> object:
     return (one.checksum, one.content_type) if one.entry.size else one.entry.key
+
+
+def _by_inode_alone(one: _Candidate[LocalEntry] | _Candidate[RemoteEntry]) -> object:
+    return one.inode, one.checksum
+
+
+def _by_content_alone(one: _Candidate[LocalEntry] | _Candidate[RemoteEntry]) -> object:
+    return one.checksum if one.entry.size else one.entry.key
+
+
+def is_movable(pair: Pair, policy: Policy) -> bool:
+    """Whether a move makes the remote what the source is: it changes no content type, an upload does."""
+    kind = _content_types(policy)
+    return policy.capabilities.move and kind(pair.source.key) == kind(pair.local.key)
 
 
 def _candidates(

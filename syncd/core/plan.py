@@ -30,11 +30,12 @@ from syncd.core.model import (
     Skip,
     Sync,
 )
-from syncd.core.moves import Pair, nominees
+from syncd.core.moves import Pair, is_movable, nominees
 from syncd.core.paths import ancestors_of, is_below, path_of, slice_below
 from syncd.core.policy import Policy
 from syncd.core.questions import left_out, may_be_adopted, must_be_compared
 from syncd.core.renames import DirectoryMove, Moves, find_moves
+from syncd.core.words import count_text
 
 TAKEN = "something that this job may not delete is in its place on the destination"
 
@@ -141,12 +142,10 @@ class _Draft:
         self.pairs = moves.files
         self.findings = classify(moves.rest, facts)
         self.superseded: dict[bytes, str] = {}
-        if facts.policy.capabilities.move:
-            for pair in self.pairs:
-                del self.findings.uploads[pair.local.key]
-                self._moves_away(pair.source.key)
-        else:
-            self._upload_renamed()
+        self._upload_renamed()
+        for pair in self.pairs:
+            del self.findings.uploads[pair.local.key]
+            self._moves_away(pair.source.key)
         self._keep_what_is_refused()
         self.renewed = self._renewed() | self.superseded
         gone = {key: one for key, one in self.findings.gone.items() if key not in self.superseded}
@@ -163,16 +162,22 @@ class _Draft:
             self.findings.gone[key] = removal._replace(remote=removal.also[0], also=removal.also[1:])
 
     def _upload_renamed(self) -> None:
-        """Where the remote cannot move, a renamed file is uploaded, and its old copy is none that the guard counts."""
+        """Where no move can do it, a renamed file is uploaded, and its old copy is none that the guard counts."""
+        policy = self.facts.policy
+        movable: list[Pair] = []
+        why = "a move keeps its content type" if policy.capabilities.move else "the remote cannot move it"
         for pair in self.pairs:
+            if is_movable(pair, policy):
+                movable.append(pair)
+                continue
             old, new = pair.source.key, pair.local.key
-            reason = f"same content as {path_of(old)}, which is gone; the remote cannot move it"
+            reason = f"same content as {path_of(old)}, which is gone; {why}"
             self.findings.uploads[new] = self.findings.uploads[new]._replace(reason=reason)
             removal = self.findings.gone[old]
-            if not removal.also:
+            if not (removal.also or removal.in_the_way):
                 self.findings.gone[old] = removal._replace(reason=f"uploaded as {path_of(new)} instead")
                 self.superseded[old] = path_of(new)
-        self.pairs = []
+        self.pairs = movable
 
     def _keep_what_is_refused(self) -> None:
         """A file renamed to where the remote cannot have it stays there under its old name."""
@@ -320,7 +325,8 @@ class _Draft:
         inside = [self.findings.gone[one] for one in members if one != key]
         covers = tuple(record for removal in inside for record in (removal.remote, *removal.also))
         after = () if in_the_way else tuple(self.renewed[one] for one in members if one in self.renewed)
-        yield Delete(path_of(key), reason, remote, covers, after, in_the_way, superseded=key in self.superseded)
+        superseded = sum(one in self.superseded for one in members)
+        yield Delete(path_of(key), reason, remote, covers, after, in_the_way, superseded=superseded)
         for record in also:
             yield Delete(path_of(key), reason, record, (), after, in_the_way)
 
@@ -330,7 +336,7 @@ def _files(removal: Removal) -> int:
 
 
 def _directory_move(move: DirectoryMove) -> Move:
-    reason = f"the directory was renamed; {move.carried} files in it are the same"
+    reason = f"the directory was renamed; unchanged in it: {count_text(move.carried, 'file')}"
     source = path_of(move.source.key)
     return Move(path_of(move.local.key), source, reason, move.local, move.source, None, move.covers, move.carried)
 

@@ -95,9 +95,11 @@ class Application:
         census = decision.view.census
         execution = self._reconcile.execution(decision, destination_size=census.remote + census.local)
         self._job.telemetry.planned(operations)
-        if decision.plan.directory_moves:
-            return await execution.move_directories(operations)
-        return await execution.run(operations, [])
+        whole = bool(decision.plan.directory_moves)
+        outcome = await (execution.move_directories(operations) if whole else execution.run(operations, []))
+        for problem in outcome.given_up():
+            self._job.telemetry.failed(problem)
+        return outcome
 
 
 def _problem(one: Data, error: str) -> Problem:

@@ -37,6 +37,8 @@ from syncd.engine.slots import LARGE_BYTES
 FEW = 16
 """So few uploads are carried out each on its own: one that fails or waits delays none of the others."""
 PORTION = 1000
+"""So many uploads are confirmed at once: by a page of a listing, as long as there is only one."""
+MOST_PORTIONS = 4
 LOOKS = 3
 """So often a path on which the world moved on is looked at again before that counts as its failure."""
 AGAIN_S = 0.2
@@ -139,7 +141,7 @@ class Carrier:
             self._woken()
 
         execution = reconcile.execution(
-            decision, destination_size=self._desk.records, portion=PORTION, recorded=recorded
+            decision, destination_size=self._desk.records, portion=portion(self._desk.records), recorded=recorded
         )
         under = _Under(execution, since_s, keys)
         self._desk.busy.take(keys.elements())
@@ -197,8 +199,16 @@ class Carrier:
             directory = directories_of([key_of(problem.path)])
             self._desk.queue.look_at(directory, since_s=since_s, due_s=_now() + AGAIN_S * self._looks[problem.path])
         else:
+            if moved_on:
+                self._job.telemetry.failed(problem)
             self._looks.pop(problem.path, None)
             self._desk.queue.park(problem, now_s=_now(), entry=entry, chance=random.random())
+
+
+def portion(records: int) -> int:
+    """How many uploads are confirmed at once on a destination of so many records: as many as a listing of it shows,
+    or each of its files would be listed once for every portion; but what was sent does not wait for long."""
+    return PORTION * min(max(records // PORTION, 1), MOST_PORTIONS)
 
 
 def divided(plan: Plan) -> Parts:

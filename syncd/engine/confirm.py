@@ -84,11 +84,11 @@ class Confirmation:
     async def _look_into(self, directory: str, *, recursive: bool) -> None:
         collector = Collector()
         try:
-            await self._job.remote.entries(directory, collector, recursive=recursive)
+            await self._job.remote.entries(directory, collector, recursive=recursive, steady=False)
         except RemoteDead:
             raise
         except Transient:
-            pass  # others are being sent, so it changes while it is read; what it shows as complete is so
+            pass  # others are being sent, so all of it changes while it is read; what it shows as complete is so
         await self._seen([entry for entry in collector.entries if entry.kind == Kind.FILE])
 
     async def _look_at(self, row: BaselineEntry) -> None:

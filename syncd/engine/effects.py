@@ -208,4 +208,4 @@ class Effects:
         keys = [operation.remote.key, *(record.key for record in operation.covers)]
         await self._ledger.record([], [key for key in keys if not operation.leftover or key in forgettable])
         self._report.deleted += operation.files
-        self._report.superseded += operation.files * operation.superseded
+        self._report.superseded += operation.superseded

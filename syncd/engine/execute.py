@@ -67,7 +67,11 @@ class Outcome:
     problems: list[Problem] = field(default_factory=list)
     again: bool = False
     moved_on: set[str] = field(default_factory=set)
-    """Of the failed paths those that only have to be looked at again."""
+    """Of the failed paths those that only have to be looked at again: whoever does not, tells that they failed."""
+
+    def given_up(self) -> list[Problem]:
+        """The problems of which nobody was told yet."""
+        return [problem for problem in self.problems if problem.path in self.moved_on]
 
 
 def _nobody(_: Sequence[Operation]) -> None:
@@ -270,23 +274,26 @@ class Execution:
             raise
         except (AlreadyExists, NotFound) as error:
             self._outcome.again = True
-            self._outcome.moved_on.add(operation.path)
-            self._fail(operation, error)
+            self._move_on(operation, error)
         except SourceChanged as error:
-            self._outcome.moved_on.add(operation.path)
-            self._fail(operation, error)
+            self._move_on(operation, error)
         except (Rejected, Transient, LocalError) as error:
-            self._fail(operation, error)
+            self._job.telemetry.failed(self._fail(operation, error))
         else:
             self._job.telemetry.done(operation)
             return True
         return False
 
-    def _fail(self, operation: Operation, error: Exception) -> None:
+    def _move_on(self, operation: Operation, error: Exception) -> None:
+        self._outcome.moved_on.add(operation.path)
+        self._fail(operation, error)
+        self._job.telemetry.notice("looks_again", action=operation.name, path=operation.path, because=str(error))
+
+    def _fail(self, operation: Operation, error: Exception) -> Problem:
         problem = Problem(operation.path, operation.name, str(error))
         self._failed.add(operation.path)
         self._outcome.problems.append(problem)
-        self._job.telemetry.failed(problem)
+        return problem
 
     async def _take_back_if_renamed(self, effect: Callable[[], Awaitable[None]]) -> None:
         """Remove the record that the remote made under another name, unless it was there before."""

@@ -38,6 +38,7 @@ from syncd.core.model import (
 )
 from syncd.core.paths import key_of
 from syncd.core.sides import sides
+from syncd.core.words import count_text
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger
 from syncd.engine.observe import each, look_again, now
@@ -216,7 +217,8 @@ class Pull:
             report.notices.append(f"removals are held: {fetching.held_because}")
         if fetching.extra:
             report.notices.append(
-                f"{fetching.extra} files here are not on the destination, left alone (--delete mirror removes them)"
+                f"{count_text(fetching.extra, 'file')} here but not on the destination, left alone "
+                "(--delete mirror removes what is only here)"
             )
         report.exit = 3 if report.held else 1 if report.failed else 0
 

@@ -19,6 +19,7 @@ from syncd.core.model import JobState, JobStatus, PathStatus, Waited
 from syncd.core.paths import key_of
 from syncd.core.queue import MOST_DIRECTORIES
 from syncd.core.settling import Settling
+from syncd.core.words import count_text
 from syncd.engine.carry import Carrier
 from syncd.engine.desk import Desk
 from syncd.engine.job import Job, Stop
@@ -28,7 +29,8 @@ from syncd.errors import Unreadable
 from syncd.ports import Watch
 
 HINT_LAG_S = 0.04
-"""How old a change may be when the watch tells of it."""
+"""How old a change may be when the watch tells of it, unless it says so."""
+LONGEST_HINT_LAG_S = 0.15
 RESCAN_S = 60.0
 RESCAN_TIMES_CPU = 100.0
 JITTER = 0.1
@@ -313,7 +315,7 @@ class Keeper:
             for age_s in found.unannounced_s:
                 opened.job.telemetry.noticed(age_s, announced=False)
             opened.job.telemetry.warning("changes_not_announced", changes=changes)
-            await opened.watch.renew(f"{changes} changes were not announced")
+            await opened.watch.renew(f"not announced: {count_text(changes, 'change')}")
 
     def _look(
         self, name: str, look: Coroutine[None, None, None], again: Callable[..., None], *, since_s: float
@@ -337,15 +339,17 @@ class Keeper:
         self._looks[name] = asyncio.create_task(run()), since_s
 
     async def _listen(self, opened: Opened) -> None:
-        lead_s = max(self._habits.settle_s - HINT_LAG_S, 0.0)
         async for hint in opened.watch.hints():
-            now_s, queue = _now(), self._desk.queue
+            now_s, queue, lag_s = _now(), self._desk.queue, HINT_LAG_S
             if hint.oldest_ns is not None:
-                opened.job.telemetry.noticed((time.time_ns() - hint.oldest_ns) / 1e9, announced=True)
+                age_s = (time.time_ns() - hint.oldest_ns) / 1e9
+                opened.job.telemetry.noticed(age_s, announced=True)
+                lag_s = min(max(age_s, HINT_LAG_S), LONGEST_HINT_LAG_S)
             if hint.directories is None:
                 queue.look_everywhere(since_s=now_s, due_s=now_s + SOON_S)
             else:
-                queue.look_at(hint.directories, since_s=now_s, due_s=now_s + lead_s)
+                due_s = now_s + max(self._habits.settle_s - lag_s, 0.0)
+                queue.look_at(hint.directories, since_s=now_s, due_s=due_s)
             self._wake()
 
     async def _flush(self, at_work: _AtWork, signal: int) -> None:

@@ -30,6 +30,7 @@ from syncd.core.paths import key_of
 from syncd.core.plan import Plan, decide, to_be_read
 from syncd.core.policy import Policy
 from syncd.core.stamps import stamp_of
+from syncd.core.words import count_text
 from syncd.engine.execute import Execution, Outcome
 from syncd.engine.job import Job
 from syncd.engine.observe import View, observe
@@ -242,6 +243,8 @@ class Reconcile:
         """Put what the last plan found and left into the report. `done_before`: files done by the plans before it."""
         report, plan = self._report, decision.plan
         report.failed = [*plan.problems, *outcome.problems]
+        for problem in outcome.given_up():
+            self._job.telemetry.failed(problem)
         report.skipped = list(plan.skipped)
         report.held = plan.held
         report.extra = plan.extra
@@ -251,11 +254,10 @@ class Reconcile:
         if plan.held_because is not None:
             self._notice(f"deletions are held: {plan.held_because}")
         if plan.by_size:
-            self._notice(f"{plan.by_size} files were adopted by their size alone: their content was not compared")
+            self._notice(f"{count_text(plan.by_size, 'file')} adopted by size alone: the content was not compared")
         if plan.skipped and not decision.view.census.local:
-            self._notice(
-                f"everything in the source was skipped ({len(plan.skipped)} entries, {plan.skipped[0].reason})"
-            )
+            entries = count_text(len(plan.skipped), "entry")
+            self._notice(f"everything in the source was skipped ({entries}, {plan.skipped[0].reason})")
         report.exit = 3 if report.held else 1 if report.failed else 0
 
     def _note(self, plan: Plan) -> list[Drift]:

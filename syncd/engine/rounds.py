@@ -294,7 +294,7 @@ class Rounds:
         if due is not None:
             desk.lot.discard(due.keys - withheld)
             deletes = [one for one in plan.operations if isinstance(one, Delete)]
-            desk.lot.done(sum(one.files for one in deletes), now_s=now_s)
+            desk.lot.done(sum(one.files - one.superseded for one in deletes), now_s=now_s)
         desk.lot.noticed(plan.withheld, since_s=since_s, now_s=now_s)
         if due is not None:
             desk.lot.left(due.keys, now_s=now_s)

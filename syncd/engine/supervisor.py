@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from syncd.core.model import JobState, JobStatus, PathStatus, Waited
+from syncd.core.words import count_text
 from syncd.engine.keeper import Habits, Keeper, Open
 from syncd.errors import SyncdError
 from syncd.ports import ServiceManager
@@ -213,7 +214,7 @@ class Supervisor:
         parts = [jobs, *wrong]
         parts += [f"{in_flight} in flight"] if in_flight else []
         held, failed = sum(one.held for one in statuses), sum(len(one.failed) for one in statuses)
-        parts += [f"{held} deletions held"] if held else []
+        parts += [f"{count_text(held, 'deletion')} held"] if held else []
         parts += [f"{failed} failing"] if failed else []
         return ", ".join(parts)
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry
 from syncd.core.paths import path_of
 from syncd.errors import LocalError, SourceChanged, Unreadable
+from syncd.local.ahead import Ahead, Piece
 from syncd.local.media import HEADER_BYTES, content_type_of, dimensions_of, is_picture
 from syncd.local.walk import is_inside
 
@@ -71,25 +72,22 @@ class FileContent:
         return Fingerprint(entry, self.checksum)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The next piece is read and hashed in a thread while the last one is being sent."""
+        """The next pieces are read and hashed in a thread while the last one is being sent."""
         if self.data is not None:
             if self.data:
                 yield self.data
             return
-        loop = asyncio.get_running_loop()
         reading = _Reading(self.place, self.entry, growing=self.growing, wanted=self.read_before)
-        ahead = loop.run_in_executor(None, reading.next)
+        ahead = Ahead(reading.next)
+        checksum = None
         try:
-            while True:
-                piece, self.checksum = await ahead
-                if self.checksum is not None:
-                    yield piece
-                    return
-                ahead = loop.run_in_executor(None, reading.next)
+            while checksum is None:
+                piece, checksum = await ahead.take()
+                self.checksum = checksum
                 yield piece
         finally:
-            ahead.cancel()
-            loop.run_in_executor(None, reading.close)
+            ahead.close()
+            asyncio.get_running_loop().run_in_executor(None, reading.close)
 
     async def read_once(self) -> None:
         """Run a pass whose pieces nobody wants, for its checksum."""
@@ -158,12 +156,13 @@ class _Reading:
         self._closed = False
         self._lock = threading.Lock()
 
-    def next(self) -> tuple[bytes, str | None]:
-        """The next piece, and with the last one the checksum. The file is looked at after every read: what was read
-        is what it was at the first look, and has the checksum that is wanted if one is; or SourceChanged."""
+    def next(self) -> Piece | None:
+        """The next piece, and with the last one the checksum; None once it is closed. The file is looked at after every
+        read: what was read is what it was at the first look, and has the checksum that is wanted if one is; or
+        SourceChanged."""
         with self._lock, _reading(self._entry.key):
             if self._closed:
-                return b"", None
+                return None
             if self._descriptor < 0:
                 self._descriptor = _open(self._place, self._entry.key)
             piece = _exactly(self._descriptor, min(CHUNK_BYTES, self._left))
@@ -172,11 +171,11 @@ class _Reading:
             self._digest.update(piece)
             self._left -= len(piece)
             if self._left:
-                return piece, None
+                return Piece(piece, None)
             checksum = self._digest.hexdigest()
             if checksum != (self._wanted or checksum):
                 raise SourceChanged("what was written before changed while it was read")
-            return piece, checksum
+            return Piece(piece, checksum)
 
     def close(self) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from syncd.core.words import count_text
 from syncd.local.cover import Cover, blind_now, directories_below, is_inside, survey
 from syncd.local.mounts import untold_filesystem
 from syncd.local.notifier import ADDED, Lost, Notifier, Refused, Unsteady, clock, is_full
@@ -108,7 +109,7 @@ class Lookout:
         if self._filesystem is not None:
             parts.append(f"a filesystem of type {self._filesystem} does not tell every change")
         if self._cover.blind:
-            parts.append(f"{len(self._cover.blind)} directories hold names that are not UTF-8")
+            parts.append(f"{count_text(len(self._cover.blind), 'directory')} with names that are not UTF-8")
         return f"{', '.join(parts)}: looked at every {self._pace.poll_s:g} s" if parts else None
 
     def renew(self) -> None:

@@ -198,13 +198,15 @@ class Tree:
         path = self._place.path(key_of(IGNORE_FILE))
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, encoding="utf-8", errors="surrogateescape") as file:
+            with open(descriptor, encoding="utf-8-sig", errors="surrogateescape") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise SourceMissing(f"{str(self._given / IGNORE_FILE)!r} is not a file")
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return ""
         except OSError as error:
+            if not os.access(self._given, os.R_OK | os.X_OK, effective_ids=True):
+                raise source_missing(self._given, error) from error
             raise SourceMissing(f"{str(self._given / IGNORE_FILE)!r} cannot be read: {error.strerror}") from error
 
 

@@ -52,10 +52,16 @@ class Lister:
         self._one_at_a_time = asyncio.Lock()
         self._fetched = 0
 
-    async def children(self) -> None:
-        """The direct children only."""
+    async def children(self, *, steady: bool) -> None:
+        """The direct children only. Not `steady`: each page is asked for once, whatever changes meanwhile."""
         first = await self._fetch(self._root, 0, PER_PAGE)
-        await self._steadily(self._root, first, self._add_children)
+        if steady:
+            await self._steadily(self._root, first, self._add_children)
+            return
+        await self._add_children(first.items)
+        if first.items:
+            rest = range(1, _page_count(first))
+            await self._in_order(self._root, rest, len(first.items), lambda page: self._add_children(page.items))
 
     async def tree(self, directories_known: int | None) -> None:
         """Everything below, in the way that is likely to cost fewer requests."""

@@ -99,10 +99,19 @@ class Losant:
         return other
 
     async def entries(
-        self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
+        self,
+        directory: str,
+        sink: Sink,
+        *,
+        recursive: bool,
+        directories_known: int | None = None,
+        steady: bool = True,
     ) -> None:
         lister = Lister(self._api.page, self._place, directory, sink)
-        await (lister.tree(directories_known) if recursive else lister.children())
+        try:
+            await (lister.tree(directories_known) if recursive else lister.children(steady=steady))
+        finally:
+            self._place.forget()
 
     async def get(self, record_id: str) -> RemoteEntry | None:
         record = await self._api.record(record_id)

@@ -60,7 +60,9 @@ class Api:
             query += f"&directory={quote(directory, safe='')}"
         if self._private:
             query += "&urlTTL=0"
-        url = URL(f"{self._many}?{query}", encoded=True)
+        # yarl keeps what is made of a string: one on each page would keep the memory of all that came with them
+        plain = directory is None and not name
+        url = self._create_url.with_query(query) if plain else URL(f"{self._many}?{query}", encoded=True)
         operation = "list" if directory is None else "directory"
         try:
             return await self._transport.send(Request(operation, "GET", url, _page))

@@ -77,10 +77,16 @@ class Privasfer:
         self._sent = sent
 
     async def entries(
-        self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
+        self,
+        directory: str,
+        sink: Sink,
+        *,
+        recursive: bool,
+        directories_known: int | None = None,
+        steady: bool = True,
     ) -> None:
         """The whole list is read for any part of it."""
-        del directories_known
+        del directories_known, steady
         key = key_of(directory)
 
         def is_wanted(entry: RemoteEntry) -> bool:

@@ -138,6 +138,10 @@ class Place:
             found.append(make(RemoteEntry, fields))  # half the cost of calling the class
         return found
 
+    def forget(self) -> None:
+        """Let go of the directories that were met: a few on every page keep the memory of all that came with them."""
+        self._known.clear()
+
     def _learn(self, parent: str) -> _Directory | None:
         if len(self._known) >= _MAX_KNOWN_DIRECTORIES:
             self._known.clear()

@@ -28,8 +28,9 @@ class FieldsTooLong(FormError):
 class ByteStream(Protocol):
     """The body of a request."""
 
-    async def readany(self) -> bytes:
-        """What has arrived, or nothing at the end."""
+    async def readchunk(self) -> tuple[bytes, bool]:
+        """The next of what has arrived, as it came: nothing has to be put together. Nothing and False at the end;
+        nothing and True where only a chunk of the transfer ends."""
 
 
 def boundary_of(content_type: str) -> bytes | None:
@@ -92,7 +93,7 @@ class FormReader:
         yield self._buffer[self._at : end]
         self._at = end + len(self._delimiter)
         await self._another_part()
-        while await self._stream.readany():
+        while await self._stream.readchunk() != (b"", False):
             pass
 
     def _delimiter_may_begin(self) -> int:
@@ -136,8 +137,8 @@ class FormReader:
             raise FieldsTooLong("the fields before the file are too long")
 
     async def _fill(self) -> None:
-        more = await self._stream.readany()
-        if not more:
+        more, ends_chunk = await self._stream.readchunk()
+        if not more and not ends_chunk:
             raise FormError("the body ends before the form does")
         self._buffer = self._buffer[self._at :] + more
         self._at = 0

@@ -147,6 +147,10 @@ class Sandbox:
         """All records of a kind in the order of their making, lingering ones included."""
         return self._library.all_records(kind)
 
+    def at(self, path: str, *, kind: Kind = "files", application: str = APPLICATION_ID) -> Record | None:
+        """The record at a path as it is now: whoever asks often asks here."""
+        return self._library.catalog(application, kind).at_path(path)
+
     def content(self, record: Record) -> bytes:
         """The content that the storage holds for a record. Blocks while a large one is read."""
         return b"" if record.content is None else self._contents.read(record.content)

@@ -131,7 +131,7 @@ def _is_there(path: Path) -> bool:
 
 def _read_file(path: Path) -> Tree:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))  # editors on Windows begin a file with a byte order mark
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

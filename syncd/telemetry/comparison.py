@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from syncd.core.check import Mismatch, Verdict
-from syncd.telemetry.text import count_text, encodable, printable
+from syncd.core.words import count_text
+from syncd.telemetry.text import encodable, printable
 
 Told = Sequence[tuple[str, int, Sequence[Mismatch]]]
 """For each job its name, how many files were compared, and where the sides differ."""

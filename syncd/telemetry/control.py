@@ -17,11 +17,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from syncd.core.model import Waited
+from syncd.core.words import count_text
 from syncd.errors import JobLocked
 from syncd.ports import Daemon
 from syncd.telemetry import wire
 from syncd.telemetry.overview import status_data
-from syncd.telemetry.text import count_text
 
 Answer = dict[str, Any]
 

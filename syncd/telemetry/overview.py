@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from syncd.core.model import JobState, JobStatus
-from syncd.telemetry.text import Paint, count_text, encodable, printable, seconds_text
+from syncd.core.words import count_text
+from syncd.telemetry.text import Paint, encodable, printable, seconds_text
 
 LISTED_AT_MOST = 10_000
 """Paths of one job in the JSON; `held` tells how many there are."""

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from syncd.core.model import JobReport, Kind, Move, Operation, RemoteEntry, Status
 from syncd.core.paths import path_of
-from syncd.telemetry.text import Paint, count_text, encodable, printable, seconds_text, size_text
+from syncd.core.words import count_text
+from syncd.telemetry.text import Paint, encodable, printable, seconds_text, size_text
 
 VERSION = 1
 EXIT_ORDER = (130, 143, 2, 6, 4, 7, 5, 3, 1)
@@ -63,13 +64,14 @@ def _downloaded(report: JobReport) -> dict[str, object]:
 
 
 def plan_data(plans: Iterable[tuple[JobReport, PlanView]]) -> dict[str, object]:
-    """The object of `plan --json`, actions in execution order."""
+    """The object of `plan --json`, actions in execution order; an `error` where a job could not be planned."""
     jobs = [
         {
             "job": encodable(report.job),
             "actions": [_action_data(operation) for operation in plan.operations],
             "held": plan.held,
             "extra": plan.extra,
+            **({"error": encodable(report.error)} if report.error else {}),
         }
         for report, plan in plans
     ]

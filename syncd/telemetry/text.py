@@ -50,12 +50,6 @@ def seconds_text(seconds: float) -> str:
     return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"
 
 
-def count_text(count: int, noun: str) -> str:
-    """ "1 file", "2 files"."""
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{count} {noun if count == 1 else plural}"
-
-
 def has_colour(stream: TextIO | None) -> bool:
     """Whether colours may go there: a terminal that can, and nobody said NO_COLOR (https://no-color.org)."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

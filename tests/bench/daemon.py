@@ -27,8 +27,8 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """`changes` timed, a file of `large_bytes` beside them, an idle tree of `files` looked at for `idle_s`, `many`
-    changed in one directory, one of `renamed` files renamed."""
+    """`changes` timed, files of `large_bytes` beside them one after the other, an idle tree of `files` looked at for
+    `idle_s`, `many` changed in one directory, one of `renamed` files renamed."""
 
     changes: int
     large_bytes: int
@@ -64,6 +64,11 @@ class Watched:
         except TimeoutError:
             raise BenchError("the daemon did not come to it") from None
 
+    def status(self, path: str) -> str | None:
+        """One look-up, so that asking often costs the sandbox nothing. None: there is no record."""
+        record = self.sandbox.at(f"/dir/{path}")
+        return None if record is None else record.status
+
     def etags(self) -> dict[str, str | None]:
         records = self.sandbox.records("files")
         return {one.path: one.etag for one in records if one.type == "file" and one.status == "completed"}
@@ -81,23 +86,37 @@ async def _times(work: Path, sizes: Sizes) -> tuple[list[float], list[float]]:
     async with _watched(work) as here:
         await _change(here, 0)
         alone_s = [await _change(here, number) for number in range(1, sizes.changes + 1)]
-        make_file(here.source / "large" / "file", size_bytes=sizes.large_bytes)
-        await here.until(lambda: any(one.path.endswith("large/file") for one in here.sandbox.records("files")))
         beside_s: list[float] = []
-        while len(beside_s) < sizes.changes and "/dir/large/file" not in here.etags():
-            beside_s.append(await _change(here, sizes.changes + 1 + len(beside_s)))
+        uploads, number = 0, sizes.changes
+        while len(beside_s) < sizes.changes:
+            large = await _large(here, uploads, size_bytes=sizes.large_bytes)
+            uploads += 1
+            while len(beside_s) < sizes.changes:
+                number += 1
+                took_s = await _change(here, number)
+                if here.status(large) == "completed":
+                    break  # it ended before the change did
+                beside_s.append(took_s)
         return alone_s, beside_s
 
 
+async def _large(here: Watched, number: int, *, size_bytes: int) -> str:
+    """A further large file, of other content than those before; its upload has begun when this returns."""
+    draft, path = here.source.parent / "draft", f"large/{number:03}"
+    await asyncio.to_thread(make_file, draft, size_bytes=size_bytes + number * 4096)
+    (here.source / path).parent.mkdir(exist_ok=True)
+    draft.rename(here.source / path)
+    await here.until(lambda: here.status(path) is not None)
+    return path
+
+
 async def _change(here: Watched, number: int) -> float:
-    path = here.source / "changing" / f"{number:05}"
+    name = f"changing/{number:05}"
+    path = here.source / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"%d" % number)
     began_s = time.perf_counter()
-    name = path.name
-    await here.until(
-        lambda: any(one.name == name and one.status == "completed" for one in here.sandbox.records("files"))
-    )
+    await here.until(lambda: here.status(name) == "completed")
     return time.perf_counter() - began_s - SETTLE_S
 
 

@@ -20,7 +20,7 @@ def make_tree(root: Path, *, files: int, directories: int, size_bytes: int) -> N
 
 def make_file(path: Path, *, size_bytes: int) -> None:
     """One file that is neither sparse nor held in memory."""
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     block = random.Random(size_bytes).randbytes(BLOCK_BYTES)
     with path.open("wb") as file:
         for begin in range(0, size_bytes, BLOCK_BYTES):

@@ -101,13 +101,15 @@ class Program:
         env: Mapping[str, str | None] | None = None,
         cold: bool = False,
         prefix: tuple[str, ...] = (),
+        hasty: bool = False,
         **how: Any,
     ) -> Run | subprocess.Popen[bytes]:
-        """The process, with its output in pipes. `cold`, a `prefix` (a program to run it by) or more about `how`:
-        by `python -m syncd`, loading all it needs."""
+        """The process, with its output in pipes. `hasty`: some of its waits are short. `cold`, a `prefix` (a program to
+        run it by) or more about `how`: by `python -m syncd`, loading all it needs, and never hasty."""
         variables = environment(self.home, **(env or {}))
         if not (cold or prefix or how):
-            return self._nursery.start(words, cwd=self.home, environment=variables)
+            return self._nursery.start(words, cwd=self.home, environment=variables, hasty=hasty)
+        assert not hasty
         how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
         return subprocess.Popen([*prefix, sys.executable, "-m", "syncd", *words], cwd=self.home, env=variables, **how)
 
@@ -238,9 +240,9 @@ class Pair:
     def start(self, *more: str, **how: Any) -> Run | subprocess.Popen[bytes]:
         return self.program.start("--once", *self.words(*more), **how)
 
-    def mirrored(self, *more: str, code: int = 0) -> Ended:
+    def mirrored(self, *more: str, code: int = 0, **how: Any) -> Ended:
         """A run whose exit code is known before."""
-        run = self.once(*more)
+        run = self.once(*more, **how)
         assert run.code == code, run
         return run
 

@@ -153,3 +153,14 @@ def test_a_directory_is_counted_by_the_files_in_it(pair: Pair) -> None:
     with pair.server.counting() as changes:
         assert pair.mirrored(code=3).counts() == {"unchanged": 1, "held": 30}
     assert changes == {}
+
+
+def test_renames_that_change_the_content_type_are_not_held(pair: Pair) -> None:
+    for number in range(40):
+        pair.write(f"notes/{number}.txt", f"content {number}")
+    pair.mirrored()
+    for file in list((pair.source / "notes").iterdir()):
+        file.rename(file.with_suffix(".md"))
+    assert pair.mirrored().counts() == {"created": 40, "deleted": 40}
+    pair.assert_equal()
+    pair.assert_idle()

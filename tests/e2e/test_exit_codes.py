@@ -277,3 +277,12 @@ def _connects(pid: int) -> bool:
     """Whether the process has loaded what it needs to speak HTTP: it is at it then."""
     maps = Path(f"/proc/{pid}/maps")
     return not maps.exists() or "aiohttp" in maps.read_text()
+
+
+def test_a_plan_that_cannot_be_made_is_json_all_the_same(pair: Pair, tmp_path: Path) -> None:
+    run = pair.plan("--max-delete", "many")
+    assert (run.code, run.json) == (2, {"version": 1, "jobs": []})
+    pair.source.rename(tmp_path / "away")
+    run = pair.plan()
+    assert run.code == 7
+    assert (run.job["actions"], str(pair.source) in run.job["error"]) == ([], True)

@@ -176,7 +176,7 @@ def test_without_state_one_of_equal_size_can_be_adopted(names: Names) -> None:
         run = names.mirrored("--adopt-by-size")
     assert run.counts() == {"replaced": 1, "unchanged": 1}
     assert changes == {"create": 1, "delete": 1}
-    assert "1 files were adopted by their size alone" in run.err
+    assert "1 file adopted by size alone" in run.err
     assert names.remote() == names.local()
     names.assert_idle()
 

@@ -228,7 +228,7 @@ def test_what_fails_or_is_lost_on_the_way_is_put_right(job: Configured, operatio
         before = {**by_path(job), **{path: content for path, content in mirrored(job).items() if content is not None}}
         how = {"status": 400} if fault == "status" else {}
         job.server.turn(faults=[Fault(operation, fault, count=1, skip=skip, **how)])  # type: ignore[arg-type]
-        run = job.once()
+        run = job.once(hasty=True)
         assert run.code in (0, 1), run
         if fault == "status":
             assert (mirrored(job) == job.local()) == (run.code == 0)

@@ -240,6 +240,7 @@ def test_7_the_source_itself_cannot_be_read(pair: Pair, ordinary: tuple[str, ...
         pair.source.chmod(mode)
         run = pair.once(prefix=ordinary)
         assert run.code == 7, (oct(mode), run)
+        assert f"the source {str(pair.source)!r} cannot be read" in run.err
         assert pair.remote() == {"file": b"x"}
     pair.source.chmod(0o755)
     assert pair.once(prefix=ordinary).counts() == {"unchanged": 1}

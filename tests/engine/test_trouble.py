@@ -421,9 +421,15 @@ class NeverSteady(MemoryRemote):
     """Whose listing changes while it is read, as soon as something was sent."""
 
     async def entries(
-        self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
+        self,
+        directory: str,
+        sink: Sink,
+        *,
+        recursive: bool,
+        directories_known: int | None = None,
+        steady: bool = True,
     ) -> None:
-        await super().entries(directory, sink, recursive=recursive, directories_known=directories_known)
+        await super().entries(directory, sink, recursive=recursive, directories_known=directories_known, steady=steady)
         if self.changes:
             raise Transient("it changed each time it was read")
 

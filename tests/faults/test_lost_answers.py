@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from syncd.sandbox import Fault, Kind
 from syncd.sandbox.faults import FaultKind, Operation
-from tests.e2e.program import Pair
+from tests.e2e.program import Configured, Pair
 
 AFTER_THE_EFFECT: tuple[FaultKind, ...] = ("reset_after", "truncated", "partial", "garbage")
 OPERATIONS: tuple[Operation, ...] = ("list", "create", "patch", "move", "delete", "form", "get")
@@ -143,6 +144,26 @@ def test_one_path_that_is_refused_is_named(pair: Pair) -> None:
     assert "EntityTooLarge" in run.failed()["bad"]
 
 
+def test_what_succeeds_when_it_was_looked_at_again_was_no_error(pair: Pair) -> None:
+    pair.write("a", "a")
+    pair.server.turn(faults=(Fault("create", "status", status=409, count=2),))
+    run = pair.mirrored("--log-format", "json")
+    events = [json.loads(line) for line in run.err.splitlines()]
+    assert [(one["level"], one["event"], one["path"]) for one in events[:-1]] == [("info", "looks_again", "a")] * 2
+    assert events[-1]["failed"] == 0
+
+
+@pytest.mark.parametrize("job", ["files"], indirect=True)
+def test_what_was_looked_at_in_vain_is_one_error(job: Configured) -> None:
+    job.write("a", "a")
+    job.server.turn(faults=(Fault("create", "status", status=409),))
+    run = job.mirrored("--log-format", "json", code=1, hasty=True)
+    errors = [one for one in map(json.loads, run.err.splitlines()) if one["level"] == "error"]
+    assert [(one["event"], one.get("path")) for one in errors] == [("create failed", "a"), ("finished", None)]
+    (kept,) = job.program.run("history", *job.words()).json["jobs"]
+    assert ["error" in event for event in kept["events"]] == [True]
+
+
 def test_a_wrong_checksum_is_uploaded_again(pair: Pair) -> None:
     pair.write("a", "content")
     pair.server.turn(corrupt_etag=1)
@@ -198,6 +219,6 @@ def test_a_name_that_the_remote_changes_onto_anothers_takes_nothing_away(pair: P
     pair.mirrored()
     pair.write("name ", "its twin")
     pair.server.turn(names="trim")
-    pair.mirrored(code=1)
+    pair.mirrored(code=1, hasty=True)
     assert pair.remote() == {"name": b"the right one"}
     pair.assert_clean()

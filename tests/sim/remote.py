@@ -73,9 +73,15 @@ class MemoryRemote:
         return [call for call in self.calls if call.split()[0] not in ("entries", "get")]
 
     async def entries(
-        self, directory: str, sink: Sink, *, recursive: bool, directories_known: int | None = None
+        self,
+        directory: str,
+        sink: Sink,
+        *,
+        recursive: bool,
+        directories_known: int | None = None,
+        steady: bool = True,
     ) -> None:
-        del directories_known
+        del directories_known, steady
         with self._operation(f"entries {directory}"):
             begun = Listed(directory, self._chaos.step, self._chaos.clock.now_s)
             found = await self._request("list", lambda: self._listing(directory, recursive=recursive))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from syncd.core.filters import Filter
-from syncd.core.model import UNTRUSTED, DeleteMode, Kind, Move, Status, Sync
+from syncd.core.model import UNTRUSTED, Delete, DeleteMode, Kind, MaxDelete, Move, Status, Sync
 from syncd.core.paths import key_of
 from tests.unit.core_support import ALL, Views, said
 
@@ -62,7 +62,35 @@ def test_a_move_onto_an_occupied_path_is_a_replacement() -> None:
 
 
 def test_another_content_type_is_an_upload() -> None:
-    assert Views().gone("a.txt").file("a.bin", inode=1, time=99).operations() == ["create a.bin", "delete a.txt"]
+    plan = Views().gone("a.txt").file("a.bin", inode=1, time=99).plan()
+    create, delete = plan.operations
+    assert said(plan) == ["create a.bin", "delete a.txt"]
+    assert create.reason == "same content as a.txt, which is gone; a move keeps its content type"
+    assert isinstance(delete, Delete)
+    assert (delete.after, delete.superseded) == (("a.bin",), True)
+
+
+@pytest.mark.parametrize("time", [1, 99])
+def test_renames_that_change_the_content_type_are_nothing_that_the_guard_counts(time: int) -> None:
+    views = Views(max_delete=MaxDelete(count=0, percent=None))
+    for number in range(40):
+        views.gone(f"{number:02}.txt", f"c{number}", inode=number)
+        views.file(f"{number:02}.md", f"c{number}", inode=number, time=time)
+    plan = views.plan()
+    assert [one.name for one in plan.operations] == ["create"] * 40 + ["delete"] * 40
+    assert (plan.held, plan.withheld) == (0, ())
+
+
+def test_each_copy_elsewhere_excuses_one_deletion() -> None:
+    views = Views(max_delete=MaxDelete(count=0, percent=None))
+    views.gone("a.txt", inode=1).gone("b.txt", inode=2).file("c.md", inode=3, time=99)
+    assert views.plan().held == 1
+
+
+def test_what_is_in_the_way_counts_wherever_its_content_goes() -> None:
+    views = Views(max_delete=MaxDelete(count=0, percent=None))
+    views.gone("a.txt", inode=1).file("a.txt/inside.md", inode=1, time=99)
+    assert views.plan().held == 1
 
 
 def test_a_partner_of_the_right_content_type_is_found() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from syncd.core.model import Operation
-from syncd.engine.carry import FEW, divided
+from syncd.engine.carry import FEW, divided, portion
 from tests.unit.core_support import Views
 
 
@@ -42,3 +42,7 @@ def test_a_few_uploads_go_alone_beside_deletions() -> None:
 def test_a_deletion_waits_for_what_replaces_it() -> None:
     parts = divided(Views().gone("old.txt").file("new.png").plan())
     assert (paths(parts.together), parts.later) == (["new.png", "old.txt"], [])
+
+
+def test_of_many_records_many_uploads_are_confirmed_by_one_listing() -> None:
+    assert [portion(records) for records in (0, 999, 1999, 3000, 13_000, 10**6)] == [1000, 1000, 1000, 3000, 4000, 4000]

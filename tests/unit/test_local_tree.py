@@ -251,3 +251,11 @@ def test_rules_in_the_source_that_are_other_ones_than_at_the_last_scan_are_told(
     assert not tree.rules_changed()
     (tmp_path / ".syncdignore").unlink()
     assert tree.rules_changed()
+
+
+def test_an_ignore_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / ".syncdignore").write_text("\ufeff*.tmp\n")
+    (tmp_path / "x.tmp").touch()
+    (tmp_path / "y").touch()
+    tree = Tree(tmp_path)
+    assert [path_of(entry.key) for entry in tree.scan() if tree.wants(path_of(entry.key), directory=False)] == ["y"]

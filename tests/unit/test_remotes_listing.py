@@ -66,6 +66,22 @@ class Drifting:
         return {r.id for r in self.records if r.id in self.lasting and r.parent_directory.startswith("/dest/")}
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
+async def test_a_listing_that_need_not_be_steady_asks_for_each_page_once(rate: float) -> None:
+    for seed in range(50):
+        remote = Drifting(seed, records=60, ceiling=5, rate=rate)
+        total = (await remote.fetch("/dest/", 0, 1)).total_count
+        remote.fetched = 0
+        sink = Listed()
+        await Lister(remote.fetch, Place("dest"), "", sink).children(steady=False)
+        shown = {entry.id for entry in sink.sorted()}
+        assert remote.fetched <= -(-total // 5) + 1
+        assert shown <= remote.ever | {record.id for record in remote.directories()}
+        if not rate:
+            assert len(shown) == total
+            assert remote.fetched == -(-total // 5)
+
+
 @pytest.mark.parametrize("block", range(8))
 async def test_what_was_there_all_the_time_is_listed_or_the_listing_fails(block: int) -> None:
     for seed in range(block * 100, block * 100 + 100):

@@ -17,10 +17,10 @@ class Pieces:
         self._body = body
         self._sizes = sizes
 
-    async def readany(self) -> bytes:
+    async def readchunk(self) -> tuple[bytes, bool]:
         size = self._sizes.pop() if self._sizes else len(self._body)
         piece, self._body = self._body[:size], self._body[size:]
-        return piece
+        return piece, False
 
 
 async def read(body: bytes, sizes: list[int]) -> tuple[list[tuple[str, str]], bytes]:

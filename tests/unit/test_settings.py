@@ -95,6 +95,9 @@ class TestWhereItIsFound:
         assert line.startswith(f"{options.config}: is not TOML: ")
         assert "line 2" in line
 
+    def test_a_file_may_begin_with_a_byte_order_mark(self, write: Write) -> None:
+        assert load(write('\ufeff[log]\nlevel = "debug"\n')).settings.log.level == "debug"
+
     def test_a_file_that_is_no_utf_8_is_named(self, write: Write) -> None:
         options = write("")
         assert options.config is not None

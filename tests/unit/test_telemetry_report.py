@@ -23,8 +23,9 @@ from syncd.core.model import (
     Status,
 )
 from syncd.core.plan import Plan
+from syncd.core.words import count_text
 from syncd.telemetry.report import exit_of, plan_data, plan_lines, report_data, summary_lines
-from syncd.telemetry.text import Paint, count_text, encodable, printable, seconds_text, size_text
+from syncd.telemetry.text import Paint, encodable, printable, seconds_text, size_text
 
 LOCAL = LocalEntry(b"b.txt", Kind.FILE, 3, 1, 1, 1)
 REMOTE = RemoteEntry(b"a.txt", Kind.FILE, 5, "0" * 32, "id", Status.COMPLETED, "2026-01-01T00:00:00Z")
