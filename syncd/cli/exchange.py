@@ -162,6 +162,7 @@ COMMANDS = {
             *arguments.SELECTION,
             arguments.JSON,
             *arguments.COMMON,
+            arguments.NO_PROGRESS,
             arguments.words(),
         ],
     ),
