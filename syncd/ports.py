@@ -5,7 +5,7 @@ Implemented in `remotes`, `local`, `store` and `telemetry`, put together in `app
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -25,6 +25,9 @@ from syncd.core.model import (
     Step,
     Waited,
 )
+
+Before = Callable[[], Awaitable[None]]
+"""A last look, at the moment before something is asked for."""
 
 
 class Content(Protocol):
@@ -241,8 +244,12 @@ class Remote(Protocol):
         """
         ...
 
-    async def delete(self, record: RemoteEntry) -> None:
-        """Idempotent: a record that is gone is success. A directory goes with everything in it; returns when it has."""
+    async def delete(self, record: RemoteEntry, *, before: Before | None = None) -> None:
+        """Idempotent: a record that is gone is success. A directory goes with everything in it; returns when it has.
+
+        `before` is awaited right before each try, after whatever that had to wait for; what it raises is raised, and
+        nothing is asked for any more.
+        """
         ...
 
     async def download(self, record: RemoteEntry, into: Receiver) -> None:

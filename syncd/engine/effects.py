@@ -26,7 +26,7 @@ from syncd.engine.confirm import Confirmation
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger, arriving, claimed, made, proven, uploaded
 from syncd.errors import AlreadyExists, NotFound, NotMade, RenamedByRemote
-from syncd.ports import Content
+from syncd.ports import Before, Content
 
 
 class Effects:
@@ -198,13 +198,16 @@ class Effects:
             self._report.directories += 1
             self._job.telemetry.done(one)
 
-    async def delete(self, operation: Delete, *, forgettable: Collection[bytes]) -> None:
-        """`forgettable`: the keys of leftovers at whose path nothing else is known. What is no leftover goes to the
-        trash where there is one, a directory that seems empty too, for the sake of what may have come into it."""
+    async def delete(self, operation: Delete, *, before: Before | None, forgettable: Collection[bytes]) -> None:
+        """`before`: see `Remote.delete`. `forgettable`: the keys of leftovers at whose path nothing else is known. What
+        is no leftover goes to the trash where there is one, a directory that seems empty too, for the sake of what may
+        have come into it."""
         if self._job.trash is not None and not operation.leftover:
+            if before is not None:
+                await before()
             await self._job.trash.take(operation.remote, operation.path, self._stamp)
         else:
-            await self._job.remote.delete(operation.remote)
+            await self._job.remote.delete(operation.remote, before=before)
         keys = [operation.remote.key, *(record.key for record in operation.covers)]
         await self._ledger.record([], [key for key in keys if not operation.leftover or key in forgettable])
         self._report.deleted += operation.files

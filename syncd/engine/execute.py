@@ -32,7 +32,7 @@ from syncd.engine.claims import BEAT_S
 from syncd.engine.confirm import Confirmation
 from syncd.engine.effects import Effects
 from syncd.engine.fresh import look_into
-from syncd.engine.job import Job, Stopped
+from syncd.engine.job import Job, NotBegun
 from syncd.engine.ledger import Ledger
 from syncd.engine.observe import each, together
 from syncd.engine.slots import LARGE_BYTES
@@ -268,7 +268,7 @@ class Execution:
                 if self._job.stop.requested:
                     return False
                 await self._take_back_if_renamed(effect)
-        except Stopped:
+        except NotBegun:
             return False
         except RemoteDead:
             raise
@@ -318,8 +318,6 @@ class Execution:
         fresh = await look_into(self._job.remote, [one.path for one in directories], expected=expected)
 
         async def remove(operation: Delete) -> None:
-            if await self._is_back(operation):
-                return
             stranger = None
             if operation.remote.kind == Kind.DIRECTORY:
                 stranger = fresh.stranger_in(operation.path, operation.covers)
@@ -339,17 +337,15 @@ class Execution:
                 now = await self._job.remote.get(record.id)
                 if now is not None and (now.key, now.checksum) != (record.key, record.checksum):
                     raise NotFound("somebody changed it on the destination meanwhile")
-            await self._effects.delete(operation, forgettable=self._forgettable)
+            before = None if operation.leftover or operation.in_the_way else partial(self._refuse_if_back, operation)
+            await self._effects.delete(operation, before=before, forgettable=self._forgettable)
 
-    async def _is_back(self, operation: Delete) -> bool:
-        """Whether the local side came back since it was looked at: then it is not deleted, and looked at again."""
-        if operation.leftover or operation.in_the_way:
-            return False
+    async def _refuse_if_back(self, operation: Delete) -> None:
+        """Raises NotBegun if the local side came back since it was looked at: it is looked at again."""
         as_directory = self._job.policy.capabilities.directories
         if await asyncio.to_thread(self._job.tree.exists, operation.path, as_directory=as_directory):
             self._outcome.again = True
-            return True
-        return False
+            raise NotBegun
 
     def _keep(self, operation: Delete, stranger: RemoteEntry) -> None:
         """A directory that holds something the plan does not know: planned anew, it goes file by file."""

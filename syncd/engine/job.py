@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from syncd.engine.trash import Trash
 
 
-class Stopped(Exception):
-    """The order to stop came first: what was to be done is not begun."""
+class NotBegun(Exception):
+    """The order to stop came first, or it is not wanted any more: what was to be done is not begun."""
 
 
 class Stop:
@@ -81,8 +81,8 @@ class Job:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """A slot. Raises Stopped if the order to stop came while it was waited for."""
+        """A slot. Raises NotBegun if the order to stop came while it was waited for."""
         async with self.slots:
             if self.stop.requested:
-                raise Stopped
+                raise NotBegun
             yield

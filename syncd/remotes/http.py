@@ -19,7 +19,7 @@ from yarl import URL
 
 from syncd.core.retry import Patience, retry_after_s
 from syncd.errors import LocalError, Rejected, RemoteDead, Transient
-from syncd.ports import Receiver
+from syncd.ports import Before, Receiver
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ class Request(Generic[T]):
     `repeatable`: asked again after it may have happened, it changes nothing more. `decode` turns an answer of the
     2xx kind into what the caller wants and raises ValueError on what it cannot understand. `foreign`: goes to the
     storage host, without the API's headers. `into`: where the body of an answer of the 2xx kind goes, piece by piece,
-    instead of into the answer.
+    instead of into the answer. `before` is awaited when its turn has come; what it raises keeps it from being sent.
     """
 
     operation: str
@@ -106,6 +106,7 @@ class Request(Generic[T]):
     repeatable: bool = True
     foreign: bool = False
     into: Receiver | None = None
+    before: Before | None = None
 
 
 class Wire:

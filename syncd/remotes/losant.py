@@ -19,7 +19,7 @@ from syncd.core.bandwidth import UNLIMITED, Timetable
 from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import key_of, path_of
 from syncd.errors import AlreadyExists, NotFound, NotMade, Rejected, RenamedByRemote
-from syncd.ports import Content, Receiver, Sink
+from syncd.ports import Before, Content, Receiver, Sink
 from syncd.remotes.account import Account
 from syncd.remotes.downloads import Downloader
 from syncd.remotes.http import Failed
@@ -145,8 +145,8 @@ class Losant:
         entry = _entry(moved, path, record.kind)
         return entry if entry.checksum else entry._replace(size=record.size, checksum=record.checksum)
 
-    async def delete(self, record: RemoteEntry) -> None:
-        await self._api.delete(record.id)
+    async def delete(self, record: RemoteEntry, *, before: Before | None = None) -> None:
+        await self._api.delete(record.id, before=before)
         if record.kind is Kind.DIRECTORY:
             await self._waits.end(
                 lambda looks: self._left_of(record, looks, path_of(record.key)), of="deleting a directory"

@@ -14,7 +14,7 @@ import msgspec
 from yarl import URL
 
 from syncd.errors import AlreadyExists, NotFound, RemoteDead
-from syncd.ports import Content
+from syncd.ports import Before, Content
 from syncd.remotes.http import Answer, Refused, Request
 from syncd.remotes.records import Located, Page, Record, Target, decode_located, decode_page, decode_record
 from syncd.remotes.transport import Attempts, Retrying
@@ -117,10 +117,11 @@ class Api:
         except Refused as refusal:
             raise _translated(refusal) from refusal
 
-    async def delete(self, record_id: str) -> None:
+    async def delete(self, record_id: str, *, before: Before | None = None) -> None:
         """A record that is not there is success."""
+        request = Request("delete", "DELETE", self._url(record_id), _success, before=before)
         try:
-            await self._transport.send(Request("delete", "DELETE", self._url(record_id), _success))
+            await self._transport.send(request)
         except Refused as refusal:
             if refusal.status != 404:
                 raise

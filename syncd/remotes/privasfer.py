@@ -19,7 +19,7 @@ from syncd.core.model import Capabilities, RemoteEntry
 from syncd.core.paths import is_below, key_of, parent_of, path_of
 from syncd.core.retry import Patience
 from syncd.errors import NotMade, Rejected, RenamedByRemote, Transient
-from syncd.ports import Content, Receiver, Sink
+from syncd.ports import Before, Content, Receiver, Sink
 from syncd.remotes.account import Account
 from syncd.remotes.http import Failed, Refused
 from syncd.remotes.limits import Clock, Sleep
@@ -142,8 +142,8 @@ class Privasfer:
         del record, path
         raise Rejected("the remote cannot move")
 
-    async def delete(self, record: RemoteEntry) -> None:
-        await self._api.delete(record.id)
+    async def delete(self, record: RemoteEntry, *, before: Before | None = None) -> None:
+        await self._api.delete(record.id, before=before)
 
     async def download(self, record: RemoteEntry, into: Receiver) -> None:
         del record, into

@@ -12,7 +12,7 @@ import msgspec
 from yarl import URL
 
 from syncd.errors import RemoteDead, Transient
-from syncd.ports import Content
+from syncd.ports import Before, Content
 from syncd.remotes.http import Answer, Refused, Request
 from syncd.remotes.multipart import Form, Meter
 from syncd.remotes.throttle import Throttle
@@ -123,10 +123,11 @@ class Api:
             meter.given(content.entry.size)
         return record
 
-    async def delete(self, record_id: str) -> None:
+    async def delete(self, record_id: str, *, before: Before | None = None) -> None:
         """A record that is not there is success."""
+        request = Request("success", "DELETE", self._one(record_id), _nothing, before=before)
         try:
-            await self._transport.send(Request("success", "DELETE", self._one(record_id), _nothing))
+            await self._transport.send(request)
         except Refused as refusal:
             if refusal.status != 404:
                 raise

@@ -108,6 +108,8 @@ class Limited:
     async def send(self, request: Request[T]) -> Answer:
         started_s = await self._limiter.acquire(self._owner)
         try:
+            if request.before is not None:
+                await request.before()
             if request.foreign:
                 answer = await self._uploads.send(request, request.headers or {})
             else:

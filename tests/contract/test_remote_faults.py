@@ -133,6 +133,29 @@ async def test_deletes_that_went_wrong(remote_world: World, kind: str, how: dict
     assert remote_world.live_files() == 0
 
 
+@broken
+async def test_before_each_try_of_a_delete_is_asked(remote_world: World, kind: str, how: dict[str, object]) -> None:
+    entry = await remote_world.put("file")
+    strike(remote_world, "delete", kind, how)
+    sent = remote_world.sandbox.requests.counts
+    asked: list[int] = []
+
+    async def before() -> None:
+        asked.append(sent["delete"])
+        if len(asked) == 2:
+            raise Unwanted
+
+    with pytest.raises(Unwanted):
+        await remote_world.remote.delete(entry, before=before)
+
+    assert asked == [0, 1]
+    assert sent["delete"] == 1
+
+
+class Unwanted(Exception):
+    """What a last look raises."""
+
+
 @pytest.mark.parametrize("operation", ["create", "patch", "form", "get", "list"])
 @pytest.mark.needs("replace_in_place")
 async def test_a_connection_that_stands_still(tmp_path: Path, library: Library, operation: str) -> None:

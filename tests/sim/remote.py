@@ -16,7 +16,7 @@ from syncd.core.model import Capabilities, Kind, RemoteEntry, Status
 from syncd.core.paths import SEPARATOR, join, key_of, path_of
 from syncd.engine.slots import Slots
 from syncd.errors import NotFound, NotMade, Rejected, RemoteDead, RenamedByRemote, Transient, Unauthorized
-from syncd.ports import Content, Receiver, Sink
+from syncd.ports import Before, Content, Receiver, Sink
 from tests.sim.chaos import Chaos
 from tests.sim.cloud import Cloud, Record, is_trashed
 from tests.sim.tree import md5
@@ -149,7 +149,9 @@ class MemoryRemote:
                 return moved.entry._replace(key=key_of(path))
             return moved.entry._replace(key=key_of(path), size=record.size, checksum=record.checksum)
 
-    async def delete(self, record: RemoteEntry) -> None:
+    async def delete(self, record: RemoteEntry, *, before: Before | None = None) -> None:
+        if before is not None:
+            await before()
         with self._operation(f"delete {path_of(record.key)}", at=record.id):
             await self._request("delete", lambda: self._cloud.delete(record.id, ours=True))
             if record.kind == Kind.DIRECTORY:
