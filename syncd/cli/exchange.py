@@ -84,7 +84,8 @@ def check(**given: Any) -> int:
     if given["json"]:
         written = output.write_json(check_data(told))
     else:
-        written = streams.write_result("".join(f"{line}\n" for line in check_lines(told)))
+        whole = [job for job, one in zip(told, results, strict=True) if one.error is None]
+        written = streams.write_result("".join(f"{line}\n" for line in check_lines(whole)))
     for one in results:
         if one.error is not None:
             streams.say_error(f"{one.job}: {one.error}")
