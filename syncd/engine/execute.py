@@ -337,15 +337,22 @@ class Execution:
                 now = await self._job.remote.get(record.id)
                 if now is not None and (now.key, now.checksum) != (record.key, record.checksum):
                     raise NotFound("somebody changed it on the destination meanwhile")
-            before = None if operation.leftover or operation.in_the_way else partial(self._refuse_if_back, operation)
+            before = None if operation.leftover else partial(self._refuse_if_back, operation)
             await self._effects.delete(operation, before=before, forgettable=self._forgettable)
 
     async def _refuse_if_back(self, operation: Delete) -> None:
         """Raises NotBegun if the local side came back since it was looked at: it is looked at again."""
-        as_directory = self._job.policy.capabilities.directories
-        if await asyncio.to_thread(self._job.tree.exists, operation.path, as_directory=as_directory):
+        if await asyncio.to_thread(self._is_back, operation):
             self._outcome.again = True
             raise NotBegun
+
+    def _is_back(self, operation: Delete) -> bool:
+        """Whether something is there again; of what is in the way, whether it is again what the remote has."""
+        exists, path = self._job.tree.exists, operation.path
+        if not operation.in_the_way:
+            return exists(path, as_directory=self._job.policy.capabilities.directories)
+        is_file = exists(path, as_directory=False)
+        return is_file if operation.remote.kind == Kind.FILE else exists(path) and not is_file
 
     def _keep(self, operation: Delete, stranger: RemoteEntry) -> None:
         """A directory that holds something the plan does not know: planned anew, it goes file by file."""

@@ -168,6 +168,36 @@ def test_a_file_that_came_back_before_its_deletion_is_not_deleted() -> None:
     assert world.cloud.files() == world.tree.files()
 
 
+def test_what_is_in_the_way_and_came_back_is_not_deleted() -> None:
+    world = synced("d/a", "b")
+    world.tree.remove("d")
+    world.tree.write("d", "a file")
+
+    def comes_back() -> None:
+        world.tree.remove("d")
+        world.tree.write("d/a", "content of d/a")
+
+    world.chaos.on["exists d"] = comes_back
+    run = world.clean_run()
+    assert (run.exit, run.changes) == (0, [])
+    assert world.cloud.files() == world.tree.files()
+
+
+def test_a_file_in_the_way_that_came_back_is_not_deleted() -> None:
+    world = synced("d", "b")
+    world.tree.remove("d")
+    world.tree.write("d/a", "in a directory")
+
+    def comes_back() -> None:
+        world.tree.remove("d")
+        world.tree.write("d", "content of d")
+
+    world.chaos.on["exists d"] = comes_back
+    run = world.clean_run()
+    assert "delete d" not in run.changes
+    assert world.cloud.files() == world.tree.files()
+
+
 def test_the_delete_guard_counts_what_the_run_has_deleted_already() -> None:
     world = synced(*"abcdef", settings=Settings(max_delete=MaxDelete(count=2), workers=1))
     world.tree.remove("a")
