@@ -110,6 +110,8 @@ class Execution:
         self._outcome = Outcome()
         self._seen_s = asyncio.get_running_loop().time()
         self._failed: set[str] = set()
+        self._back: set[str] = set()
+        """What was in the way and is wanted again."""
         self._ledger = Ledger(job.store)
         self._confirmation = Confirmation(job, self._ledger)
         self._effects = Effects(job, report, self._ledger, self._confirmation, stamp=stamp)
@@ -241,7 +243,9 @@ class Execution:
         await together(work, count=count)
 
     async def _arrival(self, operation: Arrival, parents: Sequence[MakeDirectory]) -> None:
-        if self._is_obstructed(operation.path):
+        if _is_among(operation.path, self._back):
+            raise SourceChanged("what was to make way for it came back")
+        if _is_among(operation.path, self._failed):
             raise Rejected("what is in its place on the destination could not be removed")
         match operation:
             case Create():
@@ -252,11 +256,6 @@ class Execution:
                 await self._effects.move_file(operation, parents)
             case MakeDirectory():
                 await self._effects.make_directory(operation, parents)
-
-    def _is_obstructed(self, path: str) -> bool:
-        if not self._failed:
-            return False
-        return path in self._failed or any(path.startswith(failed + "/") for failed in self._failed)
 
     async def _attempt(self, operation: Operation, effect: Callable[[], Awaitable[None]]) -> bool:
         """Whether it was done; a failure of its path is recorded, a danger to the job raised.
@@ -344,6 +343,8 @@ class Execution:
         """Raises NotBegun if the local side came back since it was looked at: it is looked at again."""
         if await asyncio.to_thread(self._is_back, operation):
             self._outcome.again = True
+            if operation.in_the_way:
+                self._back.add(operation.path)
             raise NotBegun
 
     def _is_back(self, operation: Delete) -> bool:
@@ -387,3 +388,8 @@ def _is_large(operation: Arrival) -> bool:
 
 def _on_the_way(operations: Sequence[Operation]) -> dict[bytes, MakeDirectory]:
     return {key_of(one.path): one for one in operations if isinstance(one, MakeDirectory) and one.on_the_way}
+
+
+def _is_among(path: str, paths: Collection[str]) -> bool:
+    """Whether it is one of them or below one."""
+    return bool(paths) and (path in paths or any(path.startswith(one + "/") for one in paths))
