@@ -169,13 +169,13 @@ async def test_the_service_manager_hears_of_start_and_stop(tmp_path: Path) -> No
 
 async def test_many_changes_in_one_directory_cost_few_listings_and_its_rename_one_change(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
-        for number in range(1200):
+        for number in range(3000):
             here.write(f"many/{number:04}", str(number))
         async with here.daemon() as daemon:
-            await here.until(lambda: len(here.remote()) == 1200)
+            await here.until(lambda: len(here.remote()) == 3000)
             assert (await here.command("wait"))[0] == 0
             listings = here.sandbox.requests.counts["list"]
-            for number in range(1200):
+            for number in range(3000):
                 here.write(f"many/{number:04}", f"{number} changed")
             assert (await here.command("wait"))[0] == 0
             assert here.sandbox.requests.counts["list"] - listings <= 20
