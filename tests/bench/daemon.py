@@ -27,11 +27,12 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """`changes` timed, files of `large_bytes` beside them one after the other, an idle tree of `files` looked at for
-    `idle_s`, `many` changed in one directory, one of `renamed` files renamed."""
+    """`changes` timed; as many beside files of `large_bytes`, of which `uploads` are sent one after the other at most;
+    an idle tree of `files` looked at for `idle_s`; `many` changed in one directory, one of `renamed` files renamed."""
 
     changes: int
     large_bytes: int
+    uploads: int
     files: int
     idle_s: float
     many: int
@@ -87,16 +88,18 @@ async def _times(work: Path, sizes: Sizes) -> tuple[list[float], list[float]]:
         await _change(here, 0)
         alone_s = [await _change(here, number) for number in range(1, sizes.changes + 1)]
         beside_s: list[float] = []
-        uploads, number = 0, sizes.changes
-        while len(beside_s) < sizes.changes:
-            large = await _large(here, uploads, size_bytes=sizes.large_bytes)
-            uploads += 1
+        number = sizes.changes
+        for upload in range(sizes.uploads):
+            if len(beside_s) == sizes.changes:
+                break
+            large = await _large(here, upload, size_bytes=sizes.large_bytes)
             while len(beside_s) < sizes.changes:
                 number += 1
                 took_s = await _change(here, number)
                 if here.status(large) == "completed":
                     break  # it ended before the change did
                 beside_s.append(took_s)
+            (here.source / large).unlink()  # one at a time is enough for a disk
         return alone_s, beside_s
 
 

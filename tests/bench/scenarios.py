@@ -203,6 +203,7 @@ def daemon(bench: Bench) -> Iterator[Row]:
     sizes = Sizes(
         bench.count(200),
         bench.count(1024) * MIB,
+        bench.count(20),
         bench.count(100_000),
         bench.count(300),
         bench.count(3000),
