@@ -236,9 +236,9 @@ class Remote(Protocol):
         """
         ...
 
-    async def move(self, record: RemoteEntry, path: str) -> RemoteEntry:
+    async def move(self, record: RemoteEntry, path: str, *, before: Before | None = None) -> RemoteEntry:
         """Where the remote can. Returns the new record (its id may be new), for a directory once the remote has moved
-        everything in it.
+        everything in it. `before`: see `delete`.
 
         Raises NotFound (the old one), AlreadyExists (the target), NotMade.
         """

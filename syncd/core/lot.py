@@ -78,9 +78,14 @@ class Lot:
         return key in self._collected
 
     def noticed(self, withheld: Iterable[Withheld], *, since_s: float, now_s: float) -> None:
-        """Deletions that a plan would have made: those that are not known yet begin, or join, what is collected.
-        `since_s`: when the first sign of them came."""
-        new = [one for one in withheld if one.key not in self._collected and one.key not in self._held]
+        """Deletions that a plan would have made: those that are not known yet begin, or join, what is collected; of the
+        others it is known now what replaces them. `since_s`: when the first sign of them came."""
+        new = []
+        for one in withheld:
+            if one.key in self._collected:
+                self._collected[one.key] = one
+            elif one.key not in self._held:
+                new.append(one)
         if not new:
             return
         if not self.waiting:

@@ -86,6 +86,12 @@ class Plan:
         """Executed before all else; what follows is planned anew then, because the remote gives new ids."""
         return tuple(one for one in self.operations if isinstance(one, Move) and one.local.kind == Kind.DIRECTORY)
 
+    @property
+    def beside(self) -> set[bytes]:
+        """The paths that it is about without an operation on them: to be recorded, awaited or withheld."""
+        keys = {*self.forgotten, *(row.key for row in self.adopted)}
+        return keys | {one.key for one in self.awaiting} | {one.key for one in self.withheld}
+
 
 def to_be_read(differences: Sequence[Difference], policy: Policy) -> list[LocalEntry]:
     """The local files whose checksum `decide` needs and the baseline cannot tell."""

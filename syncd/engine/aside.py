@@ -117,6 +117,12 @@ def _only_ways(differences: Sequence[Difference], excluded: Collection[bytes]) -
     return ways | {key for key in new if not ways.isdisjoint(ancestors_of(key))}
 
 
+def entered(differences: Sequence[Difference], excluded: set[bytes]) -> set[bytes]:
+    """The new directories into which something comes: whatever failed there before, they are made on the way to it."""
+    new = {one.key for one in differences if is_new(one)}
+    return excluded & occupied_parents(new.difference(excluded)) & new
+
+
 def closed_by(differences: Sequence[Difference], excluded: Collection[bytes]) -> set[bytes]:
     """What is in directories that wait because a file is in their place on the destination."""
     closed = {one.key for one in differences if one.key in excluded and _is_taken(one.local, one.remote)}

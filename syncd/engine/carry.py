@@ -189,9 +189,13 @@ class Carrier:
             self._abandoned(operations, since_s=since_s)
         elif plan.directory_moves or outcome.again:
             wait_s = min(AGAIN_S * 2**self._agains, LONGEST_AGAIN_S) if outcome.again else 0.0
-            keys = [one.path for one in operations] + [one.source for one in operations if isinstance(one, Move)]
-            directories = directories_of(map(key_of, keys)) | {one.path for one in plan.directory_moves}
+            directories = directories_of(key for one in operations for key in keys_of(one))
+            if plan.directory_moves:
+                directories |= directories_of(plan.beside) | {one.path for one in plan.directory_moves}
             queue.look_at(directories, since_s=since_s, due_s=_now() + wait_s)
+        else:
+            stayed = [one for one in operations if isinstance(one, Delete) and not failed.isdisjoint(one.after)]
+            queue.look_at(directories_of(key_of(one.path) for one in stayed), since_s=since_s, due_s=_now())
 
     def _failed(self, problem: Problem, entry: LocalEntry | None, *, moved_on: bool, since_s: float) -> None:
         if moved_on and self._looks[problem.path] < LOOKS:

@@ -203,9 +203,7 @@ class Effects:
         is no leftover goes to the trash where there is one, a directory that seems empty too, for the sake of what may
         have come into it."""
         if self._job.trash is not None and not operation.leftover:
-            if before is not None:
-                await before()
-            await self._job.trash.take(operation.remote, operation.path, self._stamp)
+            await self._job.trash.take(operation.remote, operation.path, self._stamp, before=before)
         else:
             await self._job.remote.delete(operation.remote, before=before)
         keys = [operation.remote.key, *(record.key for record in operation.covers)]

@@ -34,7 +34,7 @@ from syncd.core.model import (
 )
 from syncd.core.paths import ancestors_of, is_below, key_of, parent_of, path_of
 from syncd.core.plan import Plan
-from syncd.engine.aside import Aside, closed_by, is_new
+from syncd.engine.aside import Aside, closed_by, entered, is_new
 from syncd.engine.carry import Carrier, keys_of
 from syncd.engine.desk import Desk, directories_of
 from syncd.engine.job import Job
@@ -151,12 +151,14 @@ class Rounds:
                 desk.lot.later(_now())
                 return
             census = Census()
-            await asyncio.to_thread(walk, job, census)
+            changes = await asyncio.to_thread(walk, job, census)
             parts = await asyncio.to_thread(look, job, sorted(directories_of(due.keys)))
             view = await compare(job, source, parts, census=census, known_records=desk.records)
             reconcile = self._reconcile(guarded=not due.approved)
             looked = {part.key for part in parts}
-            await self._decide_and_begin(reconcile, view, fence, since_s=_now(), looked=looked, due=due)
+            await self._decide_and_begin(
+                reconcile, view, fence, since_s=_now(), looked=looked, due=due, spared=_unsent_elsewhere(changes)
+            )
 
     async def source(self) -> Found:
         """The whole source compared with the baseline, without a request: the directories of what is new."""
@@ -223,12 +225,15 @@ class Rounds:
         since_s: float,
         looked: Collection[bytes] | None = None,
         due: Due | None = None,
+        spared: Collection[bytes] = (),
     ) -> asyncio.Task[None]:
-        """`looked`: the directories that the view is of, None for everything; `due`: the deletions that it is for."""
+        """`looked`: the directories that the view is of, None for everything; `due`: the deletions that it is for, and
+        `spared` those that are not made now."""
         excluded = self._aside.excluding(view.changes, fence, since_s=since_s)
+        excluded -= entered(view.differences, excluded)
         excluded |= closed_by(view.differences, excluded)
         view = replace(view, differences=self._aside.planned_around(view.differences, excluded, fence, since_s=since_s))
-        licensed = due.keys if due is not None else frozenset()
+        licensed = due.keys.difference(spared) if due is not None else frozenset()
         counted = self._desk.lot.counted(_now()) if due is not None else 0
         decision = await reconcile.decide(view, licensed=licensed, done=counted)
         unsolved = _unsolved(decision.plan)
@@ -357,6 +362,20 @@ def _entry_at(view: View, path: str) -> LocalEntry | None:
 def _with_below(path: str, keys: Collection[bytes]) -> list[bytes]:
     key = key_of(path)
     return [one for one in keys if one == key or is_below(one, key)]
+
+
+def _unsent_elsewhere(changes: Sequence[LocalChange]) -> set[bytes]:
+    """The gone files that are at another path now, changed or not, and not sent from there yet; but for those in whose
+    directory's place there is a file, which cannot come before they go."""
+    files = {one.key for one in changes if one.local is not None and one.local.kind == Kind.FILE}
+    unsent = {one.local.inode for one in changes if one.local is not None and one.key in files and not _stayed(one)}
+    gone = ((one.key, one.base) for one in changes if one.local is None)
+    moved = {key for key, base in gone if base is not None and base.kind == Kind.FILE and base.inode in unsent}
+    return {key for key in moved if files.isdisjoint(ancestors_of(key))}
+
+
+def _stayed(change: LocalChange) -> bool:
+    return change.local is not None and change.base is not None and change.base.inode == change.local.inode
 
 
 def _mark(change: LocalChange) -> int:

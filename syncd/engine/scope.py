@@ -81,7 +81,7 @@ def _anchor(job: Job, directory: str, between: Between) -> bytes | None:
         if not path:
             return None if path is None else b""
         row = next(between(key_of(path), key_of(path) + SEPARATOR), None)
-        if row is not None and row.kind == Kind.DIRECTORY:
+        if row is not None and _is_known_to_be_there(row):
             return key_of(path)
         path = path.rpartition("/")[0]
     return None
@@ -92,7 +92,7 @@ def _part(job: Job, key: bytes, between: Between) -> Part:
     known = {row.key: row for row in _shallow(key, between, inside)}
 
     def is_new(child: bytes) -> bool:
-        return child not in known or known[child].kind != Kind.DIRECTORY
+        return child not in known or not _is_known_to_be_there(known[child])
 
     entries = job.tree.children(path_of(key), goes_into=is_new)
     local = {entry.key: entry for entry in entries if parent_of(entry.key) == key}
@@ -105,6 +105,11 @@ def _part(job: Job, key: bytes, between: Between) -> Part:
     rows = sorted([*known.values(), *below])
     changes = [one for one in local_changes(entries, rows, Census()) if is_below(one.key, key)]
     return Part(key, rows, changes, deep)
+
+
+def _is_known_to_be_there(row: BaselineEntry) -> bool:
+    """A directory that was to be made on the way may not be there: what comes into it may have to make it."""
+    return row.kind == Kind.DIRECTORY and not _is_unseen(row)
 
 
 def _is_unseen(row: BaselineEntry) -> bool:
@@ -196,7 +201,7 @@ def _unknown_directories(job: Job, parts: Sequence[Part], entries: Iterable[Remo
         if entry.kind != Kind.DIRECTORY or entry.status == Status.LEAVING or key in seen or is_nowhere(key):
             continue
         row, change = rows.get(key), changed.get(key)
-        is_known = row is not None and row.kind == Kind.DIRECTORY and change is None
+        is_known = row is not None and _is_known_to_be_there(row) and change is None
         concerns = row is not None or change is not None or job.policy.delete is DeleteMode.MIRROR
         if concerns and not is_known:
             seen.add(key)

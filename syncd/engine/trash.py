@@ -20,7 +20,7 @@ from syncd.engine.fresh import Collector
 from syncd.engine.slots import Slots
 from syncd.engine.threshold import Threshold
 from syncd.errors import AlreadyExists, NotFound, Rejected, RemoteError, Transient
-from syncd.ports import Content, Remote
+from syncd.ports import Before, Content, Remote
 
 INCOMING = ".incoming"
 
@@ -54,15 +54,16 @@ class Trash:
         self._incoming = False
         """Whether the directory for new content is known to be there."""
 
-    async def take(self, record: RemoteEntry, path: str, stamp: str) -> RemoteEntry:
-        """Move what is at `path` of the destination here. Raises what `Remote.move` does."""
+    async def take(self, record: RemoteEntry, path: str, stamp: str, *, before: Before | None = None) -> RemoteEntry:
+        """Move what is at `path` of the destination here. `before` and what is raised: see `Remote.move`."""
         place = f"{stamp}/{path}"
         if len(place.rpartition("/")[0]) > self.remote.capabilities.max_directory_chars:
             raise Rejected("its path would be too long for the remote in the trash")
         try:
-            return await self._threshold.enter(place, lambda: self.remote.move(record, place))
+            return await self._threshold.enter(place, lambda: self.remote.move(record, place, before=before))
         except AlreadyExists:
-            return await self.remote.move(record, f"{place}~{record.id}")  # of two records of one path the second
+            second = f"{place}~{record.id}"  # of two records of one path
+            return await self.remote.move(record, second, before=before)
 
     async def exchange(self, old: RemoteEntry, path: str, content: Content, stamp: str) -> RemoteEntry:
         """Put new content in the place of `old`, which is kept here; the new record.

@@ -133,9 +133,9 @@ class Losant:
         made = await self._make(path, {"type": "directory"})
         return _entry(made.record if isinstance(made, Ticket) else made, path, Kind.DIRECTORY)
 
-    async def move(self, record: RemoteEntry, path: str) -> RemoteEntry:
+    async def move(self, record: RemoteEntry, path: str, *, before: Before | None = None) -> RemoteEntry:
         target = self._place.target(path)
-        moved = await self._moved(record, target)
+        moved = await self._moved(record, target, before)
         self._refuse_renamed(moved, target)
         if record.kind is Kind.DIRECTORY:
             await self._waits.end(
@@ -202,11 +202,11 @@ class Losant:
             record.last_updated or "",
         )
 
-    async def _moved(self, record: RemoteEntry, target: Target) -> Record:
+    async def _moved(self, record: RemoteEntry, target: Target, before: Before | None) -> Record:
         attempts = Attempts(self._waits.patience.enough_creates)
         while True:
             try:
-                return await self._api.move(record.id, target, attempts)
+                return await self._api.move(record.id, target, attempts, before=before)
             except Failed as failure:
                 found = await self._waits.appearance(lambda: self._effect_of_move(record, target))
                 if found is not None:

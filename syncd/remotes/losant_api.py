@@ -108,10 +108,12 @@ class Api:
         except Refused as refusal:
             raise _translated(refusal) from refusal
 
-    async def move(self, record_id: str, target: Target, attempts: Attempts) -> Record:
+    async def move(self, record_id: str, target: Target, attempts: Attempts, *, before: Before | None = None) -> Record:
         """Returns the new record. Not repeatable, as `create`. Raises NotFound, AlreadyExists."""
         query = f"name={quote(target.name, safe='')}&parentDirectory={quote(target.parent, safe='')}"
-        request = Request("move", "POST", self._url(record_id, "/move", query), _record, repeatable=False)
+        request = Request(
+            "move", "POST", self._url(record_id, "/move", query), _record, repeatable=False, before=before
+        )
         try:
             return await self._transport.send(request, attempts)
         except Refused as refusal:

@@ -138,8 +138,8 @@ class Privasfer:
         del record, path, content
         raise Rejected("the remote cannot replace a file in place")
 
-    async def move(self, record: RemoteEntry, path: str) -> RemoteEntry:
-        del record, path
+    async def move(self, record: RemoteEntry, path: str, *, before: Before | None = None) -> RemoteEntry:
+        del record, path, before
         raise Rejected("the remote cannot move")
 
     async def delete(self, record: RemoteEntry, *, before: Before | None = None) -> None:

@@ -152,6 +152,26 @@ async def test_before_each_try_of_a_delete_is_asked(remote_world: World, kind: s
     assert sent["delete"] == 1
 
 
+@pytest.mark.needs("move")
+@pytest.mark.parametrize(("kind", "how"), [("status", {"status": 503}), ("reset_before", {})])
+async def test_before_each_try_of_a_move_is_asked(remote_world: World, kind: str, how: dict[str, object]) -> None:
+    entry = await remote_world.put("file")
+    strike(remote_world, "move", kind, how)
+    sent = remote_world.sandbox.requests.counts
+    asked: list[int] = []
+
+    async def before() -> None:
+        asked.append(sent["move"])
+        if len(asked) == 2:
+            raise Unwanted
+
+    with pytest.raises(Unwanted):
+        await remote_world.remote.move(entry, "new", before=before)
+
+    assert asked == [0, 1]
+    assert every_record(remote_world) == ["/dest", "/dest/file"]
+
+
 class Unwanted(Exception):
     """What a last look raises."""
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 
-from syncd.core.model import DeleteMode
+import pytest
+
+from syncd.core.model import DeleteMode, MaxDelete
 from syncd.engine.keeper import Keeper
+from syncd.errors import NotMade, Rejected
 from tests.sim.life import Lives
 from tests.sim.world import Settings, World
 
@@ -54,3 +58,78 @@ def test_what_never_held_still_is_sent_as_soon_as_it_does() -> None:
         assert world.cloud.files() == world.tree.files()
 
     lives.live(acts)
+
+
+def test_what_went_beside_a_renamed_directory_goes_too() -> None:
+    world = World(settings=Settings(max_delete=MaxDelete(percent=100.0)))
+    for path in ("a/x", "a/y", "b/gone", "b/stays"):
+        world.tree.write(path, path)
+    world.clean_run()
+    world.tree.rename("a", "c")
+    world.tree.remove("b/gone")
+    lives = Lives(world, random.Random(0))
+
+    async def acts(_: Keeper) -> None:
+        await asyncio.sleep(A_WHILE_S)
+        assert world.cloud.files() == world.tree.files()
+
+    lives.live(acts)
+    assert lives.remote is not None
+    assert lives.remote.changes == ["move a -> c", "delete b/gone"]
+
+
+@pytest.mark.parametrize("writes", [20, 23, 28])
+def test_a_renamed_file_stays_under_its_old_name_until_it_is_sent(writes: int) -> None:
+    world = World(settings=Settings(max_delete=MaxDelete(percent=100.0)))
+    for path in ("d/old", "d/stays"):
+        world.tree.write(path, path)
+    lives = Lives(world, random.Random(0))
+
+    def rename() -> str:
+        world.tree.rename("d/old", "d/new")
+        return "it is renamed"
+
+    def write() -> str:
+        world.tree.write("d/new", "more and more")
+        return "it is written"
+
+    async def acts(_: Keeper) -> None:
+        await asyncio.sleep(60)
+        world.broken["create d/new"] = Rejected("not now")
+        lives.edit(rename)
+        for _ in range(writes):
+            lives.edit(write)
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(60)
+        assert "d/old" in world.cloud.files()
+        del world.broken["create d/new"]
+        await asyncio.sleep(A_WHILE_S)
+        assert world.cloud.files() == world.tree.files()
+
+    lives.live(acts)
+
+
+def test_a_directory_that_failed_by_itself_is_made_for_what_comes_into_it() -> None:
+    world = World()
+    lives = Lives(world, random.Random(0))
+
+    def make(*paths: str) -> Callable[[], str]:
+        def act() -> str:
+            for path in paths:
+                world.tree.mkdir(path)
+            return f"{paths} are made"
+
+        return act
+
+    async def acts(keeper: Keeper) -> None:
+        await asyncio.sleep(60)
+        world.broken["mkdir a"] = NotMade("not now")
+        lives.edit(make("a"))
+        await asyncio.sleep(A_WHILE_S)
+        assert {problem.path for problem in keeper.status().failed} == {"a"}
+        lives.edit(make("a/a", "a/b"))
+        await asyncio.sleep(10)
+        assert keeper.status().failed == ()
+
+    lives.live(acts)
+    assert sorted(record.path for record in world.cloud.records.values()) == ["a", "a/a", "a/b"]

@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import random
 
+from syncd.core.diff import Census
 from syncd.core.model import JobState, MaxDelete
+from syncd.core.paths import path_of
 from syncd.core.stamps import is_stamp
 from syncd.engine.keeper import Habits, Keeper
+from syncd.engine.observe import walk
 from syncd.errors import SyncdError
 from tests.sim.chaos import Rates
 from tests.sim.checks import Violation
@@ -127,10 +130,18 @@ class _Teller:
         keeper.approve()
 
     async def _until_quiet(self, keeper: Keeper) -> None:
+        await asyncio.sleep(130.0)  # what no hint told of is found by the next local rescan
+        await self._until_calm(keeper)
+        known, asked = self._known_differences(), len(self._changes())
+        keeper.rescan()
+        await self._until_calm(keeper)
+        forgotten = [one for one in self._changes()[asked:] if known & {*one.split(" ")}]
+        if forgotten:
+            raise Violation(f"only a look at everything brought it to ask for {forgotten}")
+
+    async def _until_calm(self, keeper: Keeper) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + QUIET_AFTER_S
-        await asyncio.sleep(130.0)  # what no hint told of is found by the next local rescan
-        keeper.rescan()
         calm = 0
         while calm < 3:
             if loop.time() > until_s:
@@ -142,6 +153,15 @@ class _Teller:
             if keeper.status().held:
                 self._approve(keeper)
             calm = calm + 1 if self._is_calm(keeper) else 0
+
+    def _known_differences(self) -> set[str]:
+        """Where the source is not what the baseline says."""
+        assert self.lives.job is not None
+        return {path_of(change.key) for change in walk(self.lives.job, Census())}
+
+    def _changes(self) -> list[str]:
+        assert self.lives.remote is not None
+        return self.lives.remote.changes
 
     def _is_calm(self, keeper: Keeper) -> bool:
         """Nothing is under way or wanted, but what cannot be had."""

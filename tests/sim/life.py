@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from syncd.engine.job import Stop
+from syncd.engine.job import Job, Stop
 from syncd.engine.keeper import Habits, Keeper, Opened
 from tests.sim.chaos import SimulatedCrash
 from tests.sim.checks import Violation
@@ -42,6 +42,7 @@ class Lives:
         self.count = 0
         self.remote: MemoryRemote | None = None
         """What the last life asked the cloud by."""
+        self.job: Job | None = None
         self._random = chance
         self._habits = habits
         self._manners = manners or Manners()
@@ -109,6 +110,7 @@ class Lives:
     @asynccontextmanager
     async def _opened(self, stop: Stop) -> AsyncIterator[Opened]:
         self.remote, _, job = self.world.open_job(stop, daemon=True)
+        self.job = job
         self.world.checks.daemon = True
         self._watch = watch = MemoryWatch(self._random, self._manners)
         yield Opened(job, watch)
