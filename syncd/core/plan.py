@@ -252,6 +252,7 @@ class _Draft:
     def plan(self) -> Plan:
         findings = self.findings
         deletes = self._deletes()
+        kept = occupied_parents(findings.stays.difference(self.withheld))
         operations: list[Operation] = [
             *(_directory_move(move) for move in self.directory_moves),
             *(Delete(path_of(record.key), reason, record, leftover=True) for record, reason in findings.leftovers),
@@ -271,7 +272,7 @@ class _Draft:
             drifted=tuple(findings.drifted),
             problems=tuple(findings.problems),
             skipped=tuple(findings.skipped),
-            withheld=tuple(self.withheld.values()),
+            withheld=tuple(one for key, one in self.withheld.items() if key not in kept),
             extra=findings.extra,
             by_size=findings.by_size,
             kept=findings.kept,

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from syncd.core.classify import occupied_parents
 from syncd.core.diff import (
     Census,
     Difference,
@@ -185,9 +186,16 @@ def now() -> float:
 
 
 def _decidable(found: list[Difference], unsure: Mapping[bytes, float]) -> list[Difference]:
-    """Without what is unsure, and what is in it; a directory that is wanted as before may be entered all the same."""
+    """Without what is unsure, what is in it, and the directories that would go with it; one that is wanted as before
+    may be entered all the same."""
     waiting = {one.key for one in found if one.key in unsure and not _is_kept_directory(one)}
-    return [one for one in found if one.key not in waiting and waiting.isdisjoint(ancestors_of(one.key))]
+    around = occupied_parents(waiting)
+
+    def may_go_on(one: Difference) -> bool:
+        goes = one.key in around and (one.local is None or one.local.kind != Kind.DIRECTORY)
+        return not goes and one.key not in waiting and waiting.isdisjoint(ancestors_of(one.key))
+
+    return [one for one in found if may_go_on(one)]
 
 
 def _is_kept_directory(difference: Difference) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from syncd.core.filters import Filter, ignore_lines
 from syncd.core.model import Fingerprint, Kind, LocalEntry, SourceIdentity
-from syncd.core.paths import SEPARATOR, is_below, key_of
+from syncd.core.paths import SEPARATOR, ancestors_of, is_below, key_of
 from syncd.errors import ConfigurationError, LocalError, SourceMissing
 from syncd.local.content import FileContent, Place, read_file
 from syncd.local.reader import Reader
@@ -143,10 +143,25 @@ class Tree:
         try:
             mode = os.lstat(self._place.path(key_of(path))).st_mode
         except (FileNotFoundError, NotADirectoryError):
-            return self._scanned is None or self._scanned != identity_of(self._place.root)
+            is_another = self._scanned is None or self._scanned != identity_of(self._place.root)
+            return is_another or self._is_closed(path)
         except OSError:
             return True
         return as_directory or not stat.S_ISDIR(mode)
+
+    def _is_closed(self, path: str) -> bool:
+        """Whether what is in the place of a directory above tells nothing of what is in that: a link, say."""
+        look = os.stat if self._follow else os.lstat
+        for key in ancestors_of(key_of(path)):
+            try:
+                mode = look(self._place.path(key)).st_mode
+            except FileNotFoundError:
+                return False
+            except OSError:
+                return True
+            if not stat.S_ISDIR(mode):
+                return not stat.S_ISREG(mode)
+        return False
 
     async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | None]:
         """See `ports.LocalTree`. Small files are read in one thread hop."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from syncd.core.model import DeleteMode, MaxDelete
+from syncd.core.model import DeleteMode, MaxDelete, OnDrift
 from syncd.engine.keeper import Keeper
 from syncd.errors import NotMade, Rejected
 from tests.sim.life import Lives
@@ -97,7 +97,7 @@ def test_a_renamed_file_stays_under_its_old_name_until_it_is_sent(writes: int) -
         await asyncio.sleep(60)
         world.broken["create d/new"] = Rejected("not now")
         lives.edit(rename)
-        for _ in range(writes):
+        for _number in range(writes):
             lives.edit(write)
             await asyncio.sleep(0.2)
         await asyncio.sleep(60)
@@ -133,3 +133,27 @@ def test_a_directory_that_failed_by_itself_is_made_for_what_comes_into_it() -> N
 
     lives.live(acts)
     assert sorted(record.path for record in world.cloud.records.values()) == ["a", "a/a", "a/b"]
+
+
+def test_a_directory_that_is_gone_here_and_holds_what_is_kept_there_is_left_in_peace() -> None:
+    world = World(settings=Settings(on_drift=OnDrift.KEEP, max_delete=MaxDelete(percent=100.0)))
+    for path in ("d/e/kept", "d/gone"):
+        world.tree.write(path, path)
+    lives = Lives(world, random.Random(0))
+
+    def remove() -> str:
+        world.tree.remove("d")
+        return "d is removed"
+
+    async def acts(_: Keeper) -> None:
+        await asyncio.sleep(60)
+        world.cloud.put("d/e/kept", "theirs")
+        lives.edit(remove)
+        await asyncio.sleep(60)
+        assert lives.remote is not None
+        asked = len(lives.remote.calls)
+        await asyncio.sleep(A_WHILE_S)
+        assert len(lives.remote.calls) == asked
+
+    lives.live(acts)
+    assert world.cloud.files() == {"d/e/kept": b"theirs"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncd.core.model import Kind, OnDrift, Sync
+from syncd.core.model import Kind, MaxDelete, OnDrift, Sync
 from syncd.errors import NotMade
 from tests.sim.cloud import Knobs
 from tests.sim.world import Run, World
@@ -105,6 +105,21 @@ def test_an_emptied_directory_is_not_made_again_because_it_is_not_listed(lag_s: 
     run, _ = run_at_once(world)
     assert run.changes == ["delete d/a"]
     assert (world.store.baseline[b"d"].sync, len(world.cloud.at(b"d"))) == (Sync.SYNCED, 1)
+
+
+@LAGS
+def test_a_directory_does_not_take_along_what_is_in_it_without_being_listed(lag_s: float) -> None:
+    world = lagging(lag_s)
+    world.settings.max_delete = MaxDelete(count=1)
+    world.tree.write("d/a", "1")
+    world.clean_run()
+    world.wait()
+    world.tree.write("d/e/b", "2")
+    world.run()
+    world.tree.remove("d")
+    run, _ = run_at_once(world)
+    assert "d/e/b" in world.cloud.files()
+    assert (run.exit, run.report.held) == (3, 1)
 
 
 def test_a_create_that_began_long_after_its_claim_is_not_forgotten() -> None:

@@ -57,6 +57,14 @@ class Checks:
         self._deleted_s.clear()
         self.daemon = False
         self._contents_deleted = set()
+        self._let_go_of_what_cannot_be_proven()
+
+    def _let_go_of_what_cannot_be_proven(self) -> None:
+        """What an upload brought that was cut off before its content was known cannot be told from somebody else's."""
+        for row in self._store.baseline.values():
+            if row.sync is Sync.CLAIMED and row.claim == "":
+                for record in self._cloud.at(row.key):
+                    record.detached = record.detached or record.entry.checksum != row.checksum
 
     def ended(self) -> None:
         """What the filters left out in a run is no longer followed."""

@@ -139,10 +139,12 @@ class MemoryRemote:
             return (await self._make(path, Kind.DIRECTORY)).entry
 
     async def move(self, record: RemoteEntry, path: str, *, before: Before | None = None) -> RemoteEntry:
+        if before is not None:
+            await before()
         with self._operation(f"move {path_of(record.key)} -> {path}", at=path):
             missing = self._missing(path)
             moved = await self._request(
-                "move", lambda: self._cloud.move(record.id, self._key(path), ours=True, missing=missing), before=before
+                "move", lambda: self._cloud.move(record.id, self._key(path), ours=True, missing=missing)
             )
             if record.kind == Kind.DIRECTORY:
                 await self._gone(record.id)
@@ -150,8 +152,10 @@ class MemoryRemote:
             return moved.entry._replace(key=key_of(path), size=record.size, checksum=record.checksum)
 
     async def delete(self, record: RemoteEntry, *, before: Before | None = None) -> None:
+        if before is not None:
+            await before()
         with self._operation(f"delete {path_of(record.key)}", at=record.id):
-            await self._request("delete", lambda: self._cloud.delete(record.id, ours=True), before=before)
+            await self._request("delete", lambda: self._cloud.delete(record.id, ours=True))
             if record.kind == Kind.DIRECTORY:
                 await self._gone(record.id)
 
@@ -210,12 +214,10 @@ class MemoryRemote:
             await self._sleep(0.1)
             self._chaos.point("wait")
 
-    async def _request(self, what: str, effect: Callable[[], Returned], *, before: Before | None = None) -> Returned:
+    async def _request(self, what: str, effect: Callable[[], Returned]) -> Returned:
         chaos = self._chaos
         if chaos.happens(chaos.rates.back_off):
             await self._sleep(chaos.random.uniform(0.1, 3.0))
-        if before is not None:
-            await before()
         chaos.point(what)
         await asyncio.sleep(chaos.random.uniform(0.001, 0.02))
         self._fail_sometimes(what)

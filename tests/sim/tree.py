@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from syncd.core.filters import Filter
 from syncd.core.model import UNTRUSTED, Fingerprint, Kind, LocalEntry, SourceIdentity
-from syncd.core.paths import key_of
+from syncd.core.paths import ancestors_of, key_of, path_of
 from syncd.errors import LocalError, SourceChanged, SourceMissing, Unreadable
 from tests.sim.chaos import Chaos
 
@@ -161,6 +161,9 @@ class MemoryTree:
     def exists(self, path: str, *, as_directory: bool = True) -> bool:
         self.chaos.point(f"exists {path}")
         self.asked[path] = self.chaos.step
+        above = (self.nodes.get(path_of(key)) for key in ancestors_of(key_of(path)))
+        if any(node is not None and node.kind > Kind.FILE for node in above):
+            return True
         node = self.nodes.get(path)
         return node is not None and (as_directory or node.kind != Kind.DIRECTORY)
 

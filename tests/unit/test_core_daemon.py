@@ -184,6 +184,12 @@ class TestLot:
         assert lot.next_due_s() == QUIET_S + AGAIN_S
         assert self.due(lot, QUIET_S + AGAIN_S) == Due(frozenset({b"old"}), False)
 
+    def test_what_replaces_a_path_may_turn_out_later(self) -> None:
+        lot = Lot()
+        lot.noticed(withheld("old"), since_s=0.0, now_s=0.0)
+        lot.noticed(withheld("old", after="new"), since_s=1.0, now_s=1.0)
+        assert lot.due(QUIET_S, is_unsynced=lambda path: path == "new") is None
+
     def test_what_is_held_waits_for_approval_and_passes_then(self) -> None:
         lot = Lot()
         lot.noticed(withheld("b", "a"), since_s=0.0, now_s=0.0)

@@ -193,15 +193,19 @@ def test_a_source_that_goes_away_during_the_scan_is_missing_and_its_files_are_no
 
 
 def test_existence_is_asked_of_the_disk(open_root: Path) -> None:
-    plant(open_root, "f", "d/g", "closed/h")
+    plant(open_root, "f", "d/g", "closed/h", "linked/i", "piped/j")
     (open_root / "broken").symlink_to("nowhere")
     (open_root / "closed").chmod(0)
     tree = Tree(open_root)
     list(tree.scan())
-    asked = ["f", "d", "d/g", "broken", "closed/h", "gone", "gone/x", "f/x"]
+    asked = ["f", "d", "d/g", "broken", "closed/h", "gone", "gone/x", "f/x", "linked/i", "piped/j"]
     (open_root / "d/g").unlink()
+    for name in ("linked", "piped"):
+        shutil.rmtree(open_root / name)
+    (open_root / "linked").symlink_to("d")
+    os.mkfifo(open_root / "piped")
     answers = as_nobody(lambda: [path for path in asked if tree.exists(path)])
-    assert answers == ["f", "d", "broken", "closed/h"]
+    assert answers == ["f", "d", "broken", "closed/h", "linked/i", "piped/j"]
     (open_root / "closed").chmod(0o755)
 
 
