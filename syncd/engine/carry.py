@@ -137,6 +137,7 @@ class Carrier:
         def recorded(done: Sequence[Operation]) -> None:
             released = Counter(key for one in done for key in keys_of(one))
             under.keys.subtract(released)
+            self._desk.records += sum(isinstance(one, Create) for one in done)
             self._desk.release(list(released.elements()), now_s=_now())
             self._woken()
 

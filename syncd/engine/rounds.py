@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -134,11 +135,11 @@ class Rounds:
 
     def _let_rest(self, parts: Sequence[Part]) -> None:
         """A directory of many pages is not listed again for every few of its files that settle."""
-        for part in parts:
-            pages = len(part.rows) // PAGE
+        for key, rows in Counter(parent_of(row.key) for part in parts for row in part.rows).items():
+            pages = rows // PAGE
             if pages:
                 rest_s = min(pages * REST_S_PER_PAGE, LONGEST_REST_S)
-                self._desk.queue.rest(path_of(part.key), until_s=_now() + rest_s)
+                self._desk.queue.rest(path_of(key), until_s=_now() + rest_s)
 
     async def deletions(self, due: Due) -> None:
         """A lot of deletions, everything about it looked at again: each path, the root, and how much is left."""

@@ -81,7 +81,7 @@ def _anchor(job: Job, directory: str, between: Between) -> bytes | None:
         if not path:
             return None if path is None else b""
         row = next(between(key_of(path), key_of(path) + SEPARATOR), None)
-        if row is not None and _is_known_to_be_there(row):
+        if row is not None and _is_known_to_be_there(row, between):
             return key_of(path)
         path = path.rpartition("/")[0]
     return None
@@ -92,7 +92,7 @@ def _part(job: Job, key: bytes, between: Between) -> Part:
     known = {row.key: row for row in _shallow(key, between, inside)}
 
     def is_new(child: bytes) -> bool:
-        return child not in known or not _is_known_to_be_there(known[child])
+        return child not in known or not _is_known_to_be_there(known[child], between)
 
     entries = job.tree.children(path_of(key), goes_into=is_new)
     local = {entry.key: entry for entry in entries if parent_of(entry.key) == key}
@@ -107,9 +107,12 @@ def _part(job: Job, key: bytes, between: Between) -> Part:
     return Part(key, rows, changes, deep)
 
 
-def _is_known_to_be_there(row: BaselineEntry) -> bool:
-    """A directory that was to be made on the way may not be there: what comes into it may have to make it."""
-    return row.kind == Kind.DIRECTORY and not _is_unseen(row)
+def _is_known_to_be_there(row: BaselineEntry, between: Between) -> bool:
+    """A directory that was to be made on the way may not be there, unless something in it is: what comes into it may
+    have to make it."""
+    if row.kind != Kind.DIRECTORY or not _is_unseen(row):
+        return row.kind == Kind.DIRECTORY
+    return any(one.id for one in between(row.key + SEPARATOR, row.key + AFTER))
 
 
 def _is_unseen(row: BaselineEntry) -> bool:
@@ -195,13 +198,14 @@ def _unknown_directories(job: Job, parts: Sequence[Part], entries: Iterable[Remo
     """Remote directories of which more has to be known than that they are there."""
     rows = {row.key: row for part in parts for row in part.rows}
     changed = {change.key: change for part in parts for change in part.changes}
+    deep = {child for part in parts for child in part.deep}
     seen: set[bytes] = set()
     for entry in entries:
         key = entry.key
         if entry.kind != Kind.DIRECTORY or entry.status == Status.LEAVING or key in seen or is_nowhere(key):
             continue
         row, change = rows.get(key), changed.get(key)
-        is_known = row is not None and _is_known_to_be_there(row) and change is None
+        is_known = row is not None and row.kind == Kind.DIRECTORY and key not in deep and change is None
         concerns = row is not None or change is not None or job.policy.delete is DeleteMode.MIRROR
         if concerns and not is_known:
             seen.add(key)
