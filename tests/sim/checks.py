@@ -247,17 +247,24 @@ class Checks:
         node = self._tree.nodes.get(record.path)
         if node is None or node.kind != record.kind:
             return None
-        asked = max(self._tree.asked.get(path_of(key), 0) for key in [record.key, *ancestors_of(record.key)])
         looked = 0 if self.daemon else self._tree.scanned  # a daemon's looks go on while it works on the one before
-        return "it is there locally" if node.born <= (asked or looked) else None
+        return "it is there locally" if node.born <= (self._asked(record.path) or looked) else None
+
+    def _asked(self, path: str) -> int:
+        """The step at which it was last asked for, by itself or with a directory above."""
+        return max(self._tree.asked.get(path_of(key), 0) for key in [key_of(path), *ancestors_of(key_of(path))])
 
     def _is_frozen(self, path: str) -> bool:
-        return any(self._is_frozen_itself(path_of(key)) for key in [key_of(path), *ancestors_of(key_of(path))])
+        since = self._asked(path) if self.daemon else 0
+        return any(
+            self._is_frozen_itself(path_of(key), since=since) for key in [key_of(path), *ancestors_of(key_of(path))]
+        )
 
-    def _is_frozen_itself(self, path: str) -> bool:
-        """The daemon looks again at parts of what it has scanned."""
+    def _is_frozen_itself(self, path: str, *, since: int) -> bool:
+        """The daemon looks again at parts of what it has scanned, and asks right before it deletes."""
         node = self._tree.nodes.get(path)
-        return path in self._tree.frozen and (not self.daemon or (node is not None and node.kind > Kind.FILE))
+        is_now = node is not None and node.kind > Kind.FILE and (not since or node.born <= since)
+        return path in self._tree.frozen and (not self.daemon or is_now)
 
     def _is_left_at_no_file(self, record: Record) -> bool:
         """Whether it is an unfinished upload where the source has a link or the like now."""
