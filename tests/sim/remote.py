@@ -139,12 +139,13 @@ class MemoryRemote:
             return (await self._make(path, Kind.DIRECTORY)).entry
 
     async def move(self, record: RemoteEntry, path: str, *, before: Before | None = None) -> RemoteEntry:
-        if before is not None:
-            await before()
+        await self._turn(before)
         with self._operation(f"move {path_of(record.key)} -> {path}", at=path):
             missing = self._missing(path)
             moved = await self._request(
-                "move", lambda: self._cloud.move(record.id, self._key(path), ours=True, missing=missing)
+                "move",
+                lambda: self._cloud.move(record.id, self._key(path), ours=True, missing=missing),
+                at_once=before is not None,
             )
             if record.kind == Kind.DIRECTORY:
                 await self._gone(record.id)
@@ -152,10 +153,9 @@ class MemoryRemote:
             return moved.entry._replace(key=key_of(path), size=record.size, checksum=record.checksum)
 
     async def delete(self, record: RemoteEntry, *, before: Before | None = None) -> None:
-        if before is not None:
-            await before()
+        await self._turn(before)
         with self._operation(f"delete {path_of(record.key)}", at=record.id):
-            await self._request("delete", lambda: self._cloud.delete(record.id, ours=True))
+            await self._request("delete", lambda: self._cloud.delete(record.id, ours=True), at_once=before is not None)
             if record.kind == Kind.DIRECTORY:
                 await self._gone(record.id)
 
@@ -214,9 +214,17 @@ class MemoryRemote:
             await self._sleep(0.1)
             self._chaos.point("wait")
 
-    async def _request(self, what: str, effect: Callable[[], Returned]) -> Returned:
+    async def _turn(self, before: Before | None) -> None:
+        """Nothing has to be waited for after a last look."""
         chaos = self._chaos
-        if chaos.happens(chaos.rates.back_off):
+        if before is not None:
+            if chaos.happens(chaos.rates.back_off):
+                await self._slots.sleep(chaos.random.uniform(0.1, 3.0))
+            await before()
+
+    async def _request(self, what: str, effect: Callable[[], Returned], *, at_once: bool = False) -> Returned:
+        chaos = self._chaos
+        if not at_once and chaos.happens(chaos.rates.back_off):
             await self._sleep(chaos.random.uniform(0.1, 3.0))
         chaos.point(what)
         await asyncio.sleep(chaos.random.uniform(0.001, 0.02))
