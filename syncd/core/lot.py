@@ -82,8 +82,9 @@ class Lot:
         others it is known now what replaces them. `since_s`: when the first sign of them came."""
         new = []
         for one in withheld:
-            if one.key in self._collected:
-                self._collected[one.key] = one
+            known = self._collected.get(one.key)
+            if known is not None:
+                self._collected[one.key] = known._replace(after=one.after or known.after)
             elif one.key not in self._held:
                 new.append(one)
         if not new:

@@ -187,8 +187,10 @@ class TestLot:
     def test_what_replaces_a_path_may_turn_out_later(self) -> None:
         lot = Lot()
         lot.noticed(withheld("old"), since_s=0.0, now_s=0.0)
-        lot.noticed(withheld("old", after="new"), since_s=1.0, now_s=1.0)
+        lot.noticed([Withheld(b"old", 0, "new")], since_s=1.0, now_s=1.0)
         assert lot.due(QUIET_S, is_unsynced=lambda path: path == "new") is None
+        lot.hold([b"old"], "too many")
+        assert lot.held == 1
 
     def test_what_is_held_waits_for_approval_and_passes_then(self) -> None:
         lot = Lot()
