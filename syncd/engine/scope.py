@@ -223,7 +223,7 @@ def gone_elsewhere(job: Job, keys: Iterable[bytes], within: Collection[bytes]) -
             if parent_of(key) in within:
                 continue
             row = next(between(key, key + SEPARATOR), None)
-            if row is None or row.sync == Sync.CLAIMED or row.sync == Sync.UPLOADED:
+            if row is None or row.id == "" or row.sync in (Sync.CLAIMED, Sync.UPLOADED):
                 continue
             if not job.tree.exists(path_of(key)):
                 remote = RemoteEntry(key, row.kind, row.size, row.checksum, row.id, Status.COMPLETED, "")
