@@ -137,11 +137,10 @@ class Lot:
             self._agains = 0
             self._done.append((now_s, files))
 
-    def hold(self, keys: Iterable[bytes], because: str) -> None:
-        for key in keys:
-            one = self._collected.pop(key, None)
-            if one is not None:
-                self._held[key] = one
+    def hold(self, withheld: Iterable[Withheld], because: str) -> None:
+        for one in withheld:
+            if self._collected.pop(one.key, None) is not None:
+                self._held[one.key] = one
         self.held_because = because
 
     def approve(self, *, now_s: float) -> int:
