@@ -206,8 +206,8 @@ class Remote(Protocol):
         directory's own record is not. An absent directory is empty. `directories_known` (how many the caller expects
         below) lets it choose between paging through everything and asking directory by directory.
 
-        Not `steady`: direct children may be missing where others are made or removed meanwhile. What is put into `sink`
-        is there all the same, and it costs fewer requests.
+        Not `steady`: records may be missing where others are made or removed meanwhile. What is put into `sink` is
+        there all the same, and it costs fewer requests.
         """
         ...
 

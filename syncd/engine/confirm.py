@@ -7,12 +7,12 @@ is deleted before what replaces it was seen complete.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from syncd.core.model import BaselineEntry, Kind, Problem, RemoteEntry, Status, Sync
+from syncd.core.model import BaselineEntry, Problem, RemoteEntry, Status, Sync
 from syncd.core.paths import parent_of, path_of
-from syncd.engine.fresh import Collector
 from syncd.engine.job import Job
 from syncd.engine.ledger import Ledger
 from syncd.engine.observe import each
@@ -24,6 +24,19 @@ PATIENCE_S = 60.0
 """How long nothing at all may become complete before the rest is given up for this run."""
 PAGE = 1000
 """Records a listing request brings at best."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A sink that hands each page on while the next ones come in."""
+
+    take: Callable[[Sequence[RemoteEntry]], Awaitable[None]]
+
+    async def add(self, entries: Sequence[RemoteEntry]) -> None:
+        await self.take(entries)
+
+    async def clear(self) -> None:
+        """What was shown stays shown."""
 
 
 class Confirmation:
@@ -82,14 +95,15 @@ class Confirmation:
             await self._look_into("", recursive=True)
 
     async def _look_into(self, directory: str, *, recursive: bool) -> None:
-        collector = Collector()
+        known = await self._job.store.count_directories() if recursive else None
         try:
-            await self._job.remote.entries(directory, collector, recursive=recursive, steady=False)
+            await self._job.remote.entries(
+                directory, _Shown(self._seen), recursive=recursive, directories_known=known, steady=False
+            )
         except RemoteDead:
             raise
         except Transient:
-            pass  # others are being sent, so all of it changes while it is read; what it shows as complete is so
-        await self._seen([entry for entry in collector.entries if entry.kind == Kind.FILE])
+            pass  # what it showed as complete until then is so
 
     async def _look_at(self, row: BaselineEntry) -> None:
         try:

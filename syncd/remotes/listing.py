@@ -41,10 +41,12 @@ class _Dearer(Exception):
 
 
 class Lister:
-    """One listing of what is below `directory`, a path relative to the place."""
+    """One listing of what is below `directory`, a path relative to the place. Not `steady`: each page is asked for
+    once, whatever changes meanwhile."""
 
-    def __init__(self, fetch: Fetch, place: Place, directory: str, sink: Sink) -> None:
+    def __init__(self, fetch: Fetch, place: Place, directory: str, sink: Sink, *, steady: bool = True) -> None:
         self._fetch_page = fetch
+        self._read = self._steadily if steady else self._once
         self._place = place
         self._root = place.directory(directory)
         self._key = key_of(directory)
@@ -52,16 +54,10 @@ class Lister:
         self._one_at_a_time = asyncio.Lock()
         self._fetched = 0
 
-    async def children(self, *, steady: bool) -> None:
-        """The direct children only. Not `steady`: each page is asked for once, whatever changes meanwhile."""
+    async def children(self) -> None:
+        """The direct children only."""
         first = await self._fetch(self._root, 0, PER_PAGE)
-        if steady:
-            await self._steadily(self._root, first, self._add_children)
-            return
-        await self._add_children(first.items)
-        if first.items:
-            rest = range(1, _page_count(first))
-            await self._in_order(self._root, rest, len(first.items), lambda page: self._add_children(page.items))
+        await self._read(self._root, first, self._add_children)
 
     async def tree(self, directories_known: int | None) -> None:
         """Everything below, in the way that is likely to cost fewer requests."""
@@ -77,7 +73,7 @@ class Lister:
                 await self._sink.clear()
                 first = await self._fetch(None, 0, PER_PAGE)
         try:
-            await self._steadily(None, first, self._add)
+            await self._read(None, first, self._add)
         except Transient:
             await self._sink.clear()
             await self._walk(at_most=None)
@@ -95,6 +91,14 @@ class Lister:
         if entries:
             async with self._one_at_a_time:
                 await self._sink.add(entries)
+
+    async def _once(self, directory: str | None, first: Page, take: Take, *, clear: bool = True) -> None:
+        """All pages of one listing that began with `first`, as they are; there is nothing to `clear`."""
+        del clear
+        await take(first.items)
+        if first.items:
+            rest = range(1, _page_count(first))
+            await self._in_order(directory, rest, len(first.items), lambda page: take(page.items))
 
     async def _steadily(self, directory: str | None, first: Page, take: Take, *, clear: bool = True) -> None:
         """All pages of one listing that began with `first`, read until they hold still. Raises Transient."""
@@ -180,7 +184,7 @@ class Lister:
             await self._add(records)
 
         first = await self._fetch(directory, 0, PER_PAGE)
-        await self._steadily(directory, first, take, clear=False)
+        await self._read(directory, first, take, clear=False)
         return [child for child in inside if child.startswith(directory)]
 
     async def _fetch(self, directory: str | None, number: int, size: int) -> Page:

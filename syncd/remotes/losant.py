@@ -107,9 +107,9 @@ class Losant:
         directories_known: int | None = None,
         steady: bool = True,
     ) -> None:
-        lister = Lister(self._api.page, self._place, directory, sink)
+        lister = Lister(self._api.page, self._place, directory, sink, steady=steady)
         try:
-            await (lister.tree(directories_known) if recursive else lister.children(steady=steady))
+            await (lister.tree(directories_known) if recursive else lister.children())
         finally:
             self._place.forget()
 

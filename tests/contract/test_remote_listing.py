@@ -97,6 +97,12 @@ async def test_many_directories_in_few_pages_are_paged_through(remote_world: Wor
     assert remote_world.traffic.requests == 1 + pages + 1
 
     remote_world.traffic.requests = 0
+    listed = Listed()
+    await remote_world.remote.entries("", listed, recursive=True, directories_known=50, steady=False)
+    assert file_paths(listed) == paths
+    assert remote_world.traffic.requests == pages
+
+    remote_world.traffic.requests = 0
     assert file_paths(await remote_world.listed()) == paths
     assert remote_world.traffic.requests <= 3 * pages
 

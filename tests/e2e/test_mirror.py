@@ -30,6 +30,18 @@ def test_adopts_what_is_equal(pair: Pair) -> None:
     pair.assert_idle()
 
 
+def test_many_uploads_are_confirmed_by_asking_for_each_page_once(pair: Pair) -> None:
+    """40 files and the 20 directories that they are in, in one: 4 pages, and one before anything was there."""
+    pair.server.turn(completion_delay=0, page_size_ceiling=20)
+    put(pair, {f"{number % 20:02}/{number:02}": f"{number}" for number in range(40)})
+    before = pair.server.counts()
+    assert pair.mirrored().counts() == {"created": 40, "directories": 20}
+    asked = pair.server.counts() - before
+    assert asked == {"create": 40, "form": 40, "list": 5}
+    pair.assert_equal()
+    pair.assert_idle()
+
+
 def test_an_edit_keeps_the_id_also_with_the_time_put_back(pair: Pair) -> None:
     file = pair.write("a", "before")
     pair.mirrored()

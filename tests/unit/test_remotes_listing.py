@@ -73,13 +73,29 @@ async def test_a_listing_that_need_not_be_steady_asks_for_each_page_once(rate: f
         total = (await remote.fetch("/dest/", 0, 1)).total_count
         remote.fetched = 0
         sink = Listed()
-        await Lister(remote.fetch, Place("dest"), "", sink).children(steady=False)
+        await Lister(remote.fetch, Place("dest"), "", sink, steady=False).children()
         shown = {entry.id for entry in sink.sorted()}
         assert remote.fetched <= -(-total // 5) + 1
         assert shown <= remote.ever | {record.id for record in remote.directories()}
         if not rate:
             assert len(shown) == total
             assert remote.fetched == -(-total // 5)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
+async def test_a_tree_that_need_not_be_steady_costs_each_page_once_where_pages_are_fewer(rate: float) -> None:
+    for seed in range(50):
+        remote = Drifting(seed, records=60, ceiling=5, rate=rate)
+        total = (await remote.fetch(None, 0, 1)).total_count
+        remote.fetched = 0
+        sink = Listed()
+        await Lister(remote.fetch, Place("dest"), "", sink, steady=False).tree(1000)
+        shown = {entry.id for entry in sink.sorted()} - {"d1", "d2"}
+        assert remote.fetched <= -(-total // 5) + 1, seed
+        assert shown <= remote.ever, seed
+        if not rate:
+            assert shown == remote.expected(), seed
+            assert remote.fetched == -(-total // 5), seed
 
 
 @pytest.mark.parametrize("block", range(8))
