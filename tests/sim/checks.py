@@ -57,14 +57,6 @@ class Checks:
         self._deleted_s.clear()
         self.daemon = False
         self._contents_deleted = set()
-        self._let_go_of_what_cannot_be_proven()
-
-    def _let_go_of_what_cannot_be_proven(self) -> None:
-        """What an upload brought that was cut off before its content was known cannot be told from somebody else's."""
-        for row in self._store.baseline.values():
-            if row.sync is Sync.CLAIMED and row.claim == "":
-                for record in self._cloud.at(row.key):
-                    record.detached = record.detached or record.entry.checksum != row.checksum
 
     def ended(self) -> None:
         """What the filters left out in a run is no longer followed."""
@@ -93,6 +85,7 @@ class Checks:
         self.check_twins(record)
         # Taken for somebody else's by a run between the upload and this moment, it is not followed any more.
         record.detached = record.detached or record.key not in self._store.baseline
+        record.unproven = self._is_unproven(record, record.key)
 
     def _moved(self, records: list[Record], key: bytes) -> None:
         """Into the trash is a deletion, unless something takes its place; out of it, a publication."""
@@ -102,11 +95,19 @@ class Checks:
             is_replaced = row is not None and row.sync is Sync.CLAIMED
             if not is_replaced:
                 self._look_at_deletion(records)
+        elif ".theirs-" in path_of(key):
+            first.detached = True  # what cannot be told from somebody else's is kept as such
         elif is_trashed(first.key) and first.made_by_us and first.path.startswith(f"{TRASH}/{INCOMING}/"):
             if first.data not in self._tree.versions[path_of(key)]:
                 self._violated(f"{path_of(key)!r} was published with {first.data!r}, which it never was")
+            first.unproven = self._is_unproven(first, key)
             if first.status is not Status.COMPLETED:
                 self._violated(f"{path_of(key)!r} was published before it was complete")
+
+    def _is_unproven(self, record: Record, key: bytes) -> bool:
+        row = self._store.baseline.get(key)
+        is_begun = row is not None and row.sync is Sync.CLAIMED and row.claim == ""
+        return is_begun and row is not None and record.entry.checksum != row.checksum
 
     def _made_on_the_way(self, record: Record) -> None:
         """One that the job thought to be there still, under another id, it does not know to have made."""
@@ -151,6 +152,7 @@ class Checks:
                 for record in self._cloud.at(row.key):
                     same = row.id in ("", record.id) and record.entry.checksum == row.checksum
                     record.owned = record.owned or same
+                    record.unproven = record.unproven and not same
 
     def _is_renewed(self, record: Record) -> bool:
         """Whether its content was uploaded to another path: each such copy stands for one that goes."""
@@ -343,7 +345,7 @@ class Checks:
                 continue
             if self._is_frozen(record.path) and not self._is_left_at_no_file(record):
                 continue
-            if is_trashed(record.key):
+            if is_trashed(record.key) or record.unproven:
                 continue
             node = self._tree.nodes.get(record.path)
             if node is not None and node.kind == record.kind and record.status == Status.COMPLETED:

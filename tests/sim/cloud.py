@@ -63,6 +63,8 @@ class Record:
     """Counts the permissions to upload that were given."""
     detached: bool = False
     """The job may have stopped following it, and leaves it then."""
+    unproven: bool = False
+    """An upload brought it that was cut off before its content was known: it may as well be somebody else's."""
     colliding: bool = False
     """Brought here by a directory's move while something else came to the same path."""
 
@@ -222,6 +224,7 @@ class Cloud:
     def _moved(self, record: Record, key: bytes, *, ours: bool) -> Record:
         moved = self._add(key, record.kind, record.status, ours=record.made_by_us and ours)
         moved.data, moved.owned, moved.detached = record.data, record.owned and ours, record.detached
+        moved.unproven = record.unproven
         moved.changed = record.changed if ours else self.chaos.step
         record.status = Status.LEAVING
         return moved
