@@ -82,8 +82,9 @@ class Lot:
         others it is known now what replaces them. `since_s`: when the first sign of them came."""
         new = []
         for one in withheld:
-            if one.key in self._collected:
-                self._collected[one.key] = one
+            known = self._collected.get(one.key)
+            if known is not None:
+                self._collected[one.key] = known._replace(after=one.after or known.after)
             elif one.key not in self._held:
                 new.append(one)
         if not new:
@@ -136,11 +137,10 @@ class Lot:
             self._agains = 0
             self._done.append((now_s, files))
 
-    def hold(self, keys: Iterable[bytes], because: str) -> None:
-        for key in keys:
-            one = self._collected.pop(key, None)
-            if one is not None:
-                self._held[key] = one
+    def hold(self, withheld: Iterable[Withheld], because: str) -> None:
+        for one in withheld:
+            if self._collected.pop(one.key, None) is not None:
+                self._held[one.key] = one
         self.held_because = because
 
     def approve(self, *, now_s: float) -> int:

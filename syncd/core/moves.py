@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from syncd.core.classify import Facts
 from syncd.core.diff import Difference, same_stat
-from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status
+from syncd.core.model import BaselineEntry, Kind, LocalEntry, RemoteEntry, Status, Sync
 from syncd.core.ownership import is_drifted, stays_away
 from syncd.core.paths import name_of, path_of
 from syncd.core.policy import Policy
@@ -54,11 +54,17 @@ def nominees(differences: Sequence[Difference], policy: Policy) -> list[LocalEnt
 
 
 def new_file(difference: Difference, policy: Policy) -> LocalEntry | None:
-    """The local file, if the remote has nothing there, and can and may have it."""
-    local = difference.local
+    """The local file, if the remote has nothing there, and can and may have it.
+
+    Where an upload was begun of which the end is not known, that may be there without being listed: an upload looks for
+    it first, a move does not.
+    """
+    local, base = difference.local, difference.base
     if local is None or local.kind != Kind.FILE or difference.remote is not None:
         return None
-    if stays_away(local, difference.base, policy):
+    if base is not None and base.sync is Sync.CLAIMED and base.id == "":
+        return None
+    if stays_away(local, base, policy):
         return None
     return local if refusal(local, policy.capabilities) is None else None
 

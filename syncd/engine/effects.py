@@ -65,7 +65,8 @@ class Effects:
         remote = operation.remote
         base = proven(operation.base, remote)
         claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)
-        async with self._claiming([claim], before=[operation.base] if operation.base else []):
+        before = [operation.base] if operation.base else []
+        async with self._claiming([claim], before=before), self._asking([claim]):
             if self._job.trash is not None and remote.status is Status.COMPLETED:
                 record = await self._job.trash.exchange(remote, operation.path, content, self._stamp)
             else:

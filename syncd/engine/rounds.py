@@ -295,7 +295,7 @@ class Rounds:
         withheld = {one.key for one in plan.withheld}
         desk.lot.discard(key for one in plan.operations for key in keys_of(one) if not isinstance(one, Delete))
         if due is not None and plan.held_because is not None:
-            desk.lot.hold(due.keys & withheld, plan.held_because)
+            desk.lot.hold((one for one in plan.withheld if one.key in due.keys), plan.held_because)
             self._job.telemetry.warning("deletions_held", files=plan.held, because=plan.held_because)
         if due is not None:
             desk.lot.discard(due.keys - withheld)

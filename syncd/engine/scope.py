@@ -182,11 +182,11 @@ async def _list(job: Job, parts: Sequence[Part]) -> list[RemoteEntry]:
         await job.remote.entries(path_of(part.key), collector, recursive=False)
         shown.extend(collector.entries)
 
-    async def everything(entry: RemoteEntry) -> None:
+    async def everything(key: bytes) -> None:
         collector = Collector()
-        inside = entry.key + SEPARATOR
+        inside = key + SEPARATOR
         known = sum(row.kind == Kind.DIRECTORY for part in parts for row in part.rows if row.key.startswith(inside))
-        await job.remote.entries(path_of(entry.key), collector, recursive=True, directories_known=known)
+        await job.remote.entries(path_of(key), collector, recursive=True, directories_known=known)
         shown.extend(collector.entries)
 
     await each(parts, children, at_once=job.workers)
@@ -194,8 +194,9 @@ async def _list(job: Job, parts: Sequence[Part]) -> list[RemoteEntry]:
     return shown
 
 
-def _unknown_directories(job: Job, parts: Sequence[Part], entries: Iterable[RemoteEntry]) -> Iterator[RemoteEntry]:
-    """Remote directories of which more has to be known than that they are there."""
+def _unknown_directories(job: Job, parts: Sequence[Part], entries: Sequence[RemoteEntry]) -> Iterator[bytes]:
+    """Remote directories of which more has to be known than that they are there; of those that are known, too, and
+    are not listed now."""
     rows = {row.key: row for part in parts for row in part.rows}
     changed = {change.key: change for part in parts for change in part.changes}
     deep = {child for part in parts for child in part.deep}
@@ -209,7 +210,9 @@ def _unknown_directories(job: Job, parts: Sequence[Part], entries: Iterable[Remo
         concerns = row is not None or change is not None or job.policy.delete is DeleteMode.MIRROR
         if concerns and not is_known:
             seen.add(key)
-            yield entry
+            yield key
+    shown = {entry.key for entry in entries}
+    yield from (key for key in sorted(deep - shown) if key in rows and rows[key].kind == Kind.DIRECTORY)
 
 
 def gone_elsewhere(job: Job, keys: Iterable[bytes], within: Collection[bytes]) -> list[Difference]:
@@ -223,7 +226,7 @@ def gone_elsewhere(job: Job, keys: Iterable[bytes], within: Collection[bytes]) -
             if parent_of(key) in within:
                 continue
             row = next(between(key, key + SEPARATOR), None)
-            if row is None or row.sync == Sync.CLAIMED or row.sync == Sync.UPLOADED:
+            if row is None or row.id == "" or row.sync in (Sync.CLAIMED, Sync.UPLOADED):
                 continue
             if not job.tree.exists(path_of(key)):
                 remote = RemoteEntry(key, row.kind, row.size, row.checksum, row.id, Status.COMPLETED, "")

@@ -11,6 +11,7 @@ import pytest
 from syncd.core.model import DeleteMode, MaxDelete, OnDrift
 from syncd.engine.keeper import Keeper
 from syncd.errors import NotMade, Rejected
+from tests.sim.cloud import Knobs
 from tests.sim.life import Lives
 from tests.sim.world import Settings, World
 
@@ -157,3 +158,30 @@ def test_a_directory_that_is_gone_here_and_holds_what_is_kept_there_is_left_in_p
 
     lives.live(acts)
     assert world.cloud.files() == {"d/e/kept": b"theirs"}
+
+
+def test_what_is_known_under_no_id_is_not_taken_for_deleted() -> None:
+    world = World(settings=Settings(max_delete=MaxDelete(percent=100.0)), knobs=Knobs(lag_s=0.5))
+    for path in ("a/one.txt", "a/two.txt"):
+        world.tree.write(path, path)
+    lives = Lives(world, random.Random(0))
+
+    def rename(old: str, new: str) -> str:
+        world.tree.rename(old, new)
+        return f"{old} is renamed"
+
+    def touch(path: str) -> str:
+        world.tree.touch(path)
+        return f"{path} is touched"
+
+    async def acts(_: Keeper) -> None:
+        await asyncio.sleep(60)
+        lives.edit(lambda: rename("a", "b"))
+        await asyncio.sleep(0.6)
+        lives.edit(lambda: touch("b/one.txt"))
+        await asyncio.sleep(0.3)
+        lives.edit(lambda: rename("b/one.txt", "one"))
+        await asyncio.sleep(A_WHILE_S)
+
+    lives.live(acts)
+    assert world.cloud.files() == world.tree.files()

@@ -108,6 +108,19 @@ def test_an_emptied_directory_is_not_made_again_because_it_is_not_listed(lag_s: 
 
 
 @LAGS
+def test_nothing_is_moved_to_where_an_upload_was_cut_off(lag_s: float) -> None:
+    world = lagging(lag_s)
+    world.tree.write("old", "content")
+    world.clean_run()
+    world.tree.write("new", "other")
+    crashed_at(world, "post done")
+    world.tree.remove("new")
+    world.tree.rename("old", "new")
+    run_at_once(world)
+    assert [record.path for record in world.cloud.records.values() if record.there] == ["new"]
+
+
+@LAGS
 def test_a_directory_does_not_take_along_what_is_in_it_without_being_listed(lag_s: float) -> None:
     world = lagging(lag_s)
     world.settings.max_delete = MaxDelete(count=1)

@@ -247,8 +247,9 @@ class Checks:
         node = self._tree.nodes.get(record.path)
         if node is None or node.kind != record.kind:
             return None
-        looked = 0 if self.daemon else self._tree.scanned  # a daemon's looks go on while it works on the one before
-        return "it is there locally" if node.born <= (self._asked(record.path) or looked) else None
+        asked = self._asked(record.path)
+        looked = -1 if self.daemon else self._tree.scanned  # a daemon's looks go on while it works on the one before
+        return "it is there locally" if (node.born < asked if asked else node.born <= looked) else None
 
     def _asked(self, path: str) -> int:
         """The step at which it was last asked for, by itself or with a directory above."""
@@ -263,7 +264,7 @@ class Checks:
     def _is_frozen_itself(self, path: str, *, since: int) -> bool:
         """The daemon looks again at parts of what it has scanned, and asks right before it deletes."""
         node = self._tree.nodes.get(path)
-        is_now = node is not None and node.kind > Kind.FILE and (not since or node.born <= since)
+        is_now = node is not None and node.kind > Kind.FILE and (not since or node.born < since)
         return path in self._tree.frozen and (not self.daemon or is_now)
 
     def _is_left_at_no_file(self, record: Record) -> bool:

@@ -187,13 +187,15 @@ class TestLot:
     def test_what_replaces_a_path_may_turn_out_later(self) -> None:
         lot = Lot()
         lot.noticed(withheld("old"), since_s=0.0, now_s=0.0)
-        lot.noticed(withheld("old", after="new"), since_s=1.0, now_s=1.0)
+        lot.noticed([Withheld(b"old", 0, "new")], since_s=1.0, now_s=1.0)
         assert lot.due(QUIET_S, is_unsynced=lambda path: path == "new") is None
+        lot.hold(withheld("old"), "too many")
+        assert lot.held == 1
 
     def test_what_is_held_waits_for_approval_and_passes_then(self) -> None:
         lot = Lot()
         lot.noticed(withheld("b", "a"), since_s=0.0, now_s=0.0)
-        lot.hold([b"a", b"b", b"unknown"], "too many")
+        lot.hold(withheld("a", "b", "unknown"), "too many")
         assert (lot.held, lot.held_paths, lot.held_because, lot.waiting) == (2, ("a", "b"), "too many", 0)
         lot.noticed(withheld("a"), since_s=1.0, now_s=1.0)
         assert lot.waiting == 0
@@ -205,7 +207,7 @@ class TestLot:
     def test_approval_does_not_let_pass_what_came_after(self) -> None:
         lot = Lot()
         lot.noticed(withheld("a"), since_s=0.0, now_s=0.0)
-        lot.hold([b"a"], "too many")
+        lot.hold(withheld("a"), "too many")
         lot.noticed(withheld("b"), since_s=1.0, now_s=1.0)
         lot.approve(now_s=2.0)
         assert self.due(lot, 2.0) == Due(frozenset({b"a"}), True)
@@ -215,7 +217,7 @@ class TestLot:
     def test_held_files_that_came_back_are_not_held(self) -> None:
         lot = Lot()
         lot.noticed(withheld("a", "b"), since_s=0.0, now_s=0.0)
-        lot.hold([b"a", b"b"], "too many")
+        lot.hold(withheld("a", "b"), "too many")
         lot.discard([b"a"])
         assert (lot.held_paths, lot.held_because) == (("b",), "too many")
         lot.discard([b"b"])
@@ -227,7 +229,7 @@ class TestLot:
         lot.done(5, now_s=0.0)
         lot.done(7, now_s=10.0)
         lot.noticed(withheld("a"), since_s=0.0, now_s=0.0)
-        lot.hold([b"a"], "too many")
+        lot.hold(withheld("a"), "too many")
         assert lot.counted(10.0) == 13
         assert lot.counted(COUNTED_S) == 8
         assert lot.counted(COUNTED_S + 10.0) == 1
@@ -242,7 +244,7 @@ class TestLot:
     def test_what_is_left_of_an_approved_lot_joins_the_next_one(self) -> None:
         lot = Lot()
         lot.noticed(withheld("d"), since_s=0.0, now_s=0.0)
-        lot.hold([b"d"], "too many")
+        lot.hold(withheld("d"), "too many")
         lot.approve(now_s=1.0)
         lot.noticed(withheld("d/a"), since_s=1.0, now_s=1.0)
         due = self.due(lot, 1.0)
@@ -270,7 +272,7 @@ class TestLot:
         lot = Lot()
         lot.noticed([Withheld(b"a", 1, None)], since_s=0.0, now_s=0.0)
         assert (lot.collects(b"a"), lot.holds(b"a"), lot.collects(b"b")) == (True, False, False)
-        lot.hold([b"a"], "too many")
+        lot.hold(withheld("a"), "too many")
         assert (lot.collects(b"a"), lot.holds(b"a")) == (False, True)
 
 

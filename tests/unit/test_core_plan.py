@@ -57,6 +57,15 @@ def test_the_order_of_everything() -> None:
     ]
 
 
+def test_what_a_plan_is_about_without_working_on_it() -> None:
+    views = Views().gone("held", "1").file("same", "2").record("same", "2").file("new", "3").row("forgotten", "4")
+    views.file("sent", inode=1).record("sent", status=Status.PENDING).row("sent", sync=Sync.UPLOADED)
+    views.max_delete = NONE
+    plan = views.plan()
+    assert said(plan) == ["create new"]
+    assert plan.beside == {b"held", b"same", b"forgotten", b"sent"}
+
+
 # Directories.
 
 
