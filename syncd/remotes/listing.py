@@ -1,6 +1,7 @@
 """Reads listings whole although their pages drift: all pages of the application, or directory by directory.
 
-Called by `losant`, which fetches the pages. What is put into the sink is complete, or an exception was raised.
+Called by `losant`, which fetches the pages. What is put into the sink is complete, or an exception was raised; where it
+need not be, each page is read once.
 
 Paging is by offset, so whatever is added or removed while one reads shifts the pages. Read in the order of creation,
 an addition only appends, and a removal shifts everything after it, the last page included. So a reading is taken for
