@@ -18,6 +18,7 @@ from syncd.core.model import (
     JobReport,
     MakeDirectory,
     Move,
+    RemoteEntry,
     Replace,
     Status,
 )
@@ -66,9 +67,13 @@ class Effects:
         base = proven(operation.base, remote)
         claim = claimed(key, content.checksum, size_bytes=size, base=base, record_id=remote.id)
         before = [operation.base] if operation.base else []
+
+        async def returned(record: RemoteEntry) -> None:
+            await self._ledger.record([claim._replace(id=record.id)])
+
         async with self._claiming([claim], before=before), self._asking([claim]):
             if self._job.trash is not None and remote.status is Status.COMPLETED:
-                record = await self._job.trash.exchange(remote, operation.path, content, self._stamp)
+                record = await self._job.trash.exchange(remote, operation.path, content, self._stamp, returned=returned)
             else:
                 record = await self._job.remote.replace(remote, operation.path, content)
         row = uploaded(content.fingerprint, record)

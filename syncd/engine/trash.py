@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from syncd.core.model import Kind, RemoteEntry, Status
@@ -23,6 +23,7 @@ from syncd.errors import AlreadyExists, NotFound, Rejected, RemoteError, Transie
 from syncd.ports import Before, Content, Remote
 
 INCOMING = ".incoming"
+Returned = Callable[[RemoteEntry], Awaitable[None]]
 
 
 def _token() -> str:
@@ -65,11 +66,14 @@ class Trash:
             second = f"{place}~{record.id}"  # of two records of one path
             return await self.remote.move(record, second, before=before)
 
-    async def exchange(self, old: RemoteEntry, path: str, content: Content, stamp: str) -> RemoteEntry:
+    async def exchange(
+        self, old: RemoteEntry, path: str, content: Content, stamp: str, *, returned: Returned
+    ) -> RemoteEntry:
         """Put new content in the place of `old`, which is kept here; the new record.
 
         The content is complete before anything is moved, so that the path is empty for two requests. Raises what
         `Remote` does; the old record is in its place then, or here, and what is new is not lost to the next run.
+        `returned` is told where the old record had to come back: it is another record then.
         """
         name = arrival_of(path, stamp, self._token())
         self._arriving.add(name)
@@ -82,7 +86,7 @@ class Trash:
             except (AlreadyExists, NotFound, Rejected):
                 await self._remove(new)
                 raise
-            return await self._put(new, path, kept)
+            return await self._put(new, path, kept, returned)
         finally:
             self._arriving.discard(name)
 
@@ -95,7 +99,7 @@ class Trash:
                 await self.remote.make_directory(INCOMING)
         self._incoming = True
 
-    async def _put(self, new: RemoteEntry, path: str, kept: RemoteEntry) -> RemoteEntry:
+    async def _put(self, new: RemoteEntry, path: str, kept: RemoteEntry, returned: Returned) -> RemoteEntry:
         """The last move. If it is refused, the old record goes back to its place; if its answer is lost or something
         else is in the place, the next look tells."""
         try:
@@ -105,7 +109,7 @@ class Trash:
             raise
         except (NotFound, Rejected):
             with suppress(RemoteError):
-                await self._destination.move(kept, path)
+                await returned(await self._destination.move(kept, path))
             await self._remove(new)
             raise
 

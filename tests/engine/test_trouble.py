@@ -20,7 +20,7 @@ from tests.engine.test_mirroring import synced
 from tests.engine.test_slots import run as run_virtually
 from tests.sim.cloud import Knobs
 from tests.sim.remote import MemoryRemote
-from tests.sim.world import Settings, World
+from tests.sim.world import Run, Settings, World
 
 
 @pytest.mark.parametrize("error", [Rejected("no"), Transient("kept failing")])
@@ -299,6 +299,23 @@ def test_what_a_move_brought_before_a_crash_is_known_to_be_the_jobs(path: str) -
     assert world.clean_run().exit == 0
     assert world.cloud.files() == world.tree.files()
     assert "new" not in world.cloud.directories()
+
+
+def test_what_had_to_come_back_out_of_the_trash_stays_the_jobs_own() -> None:
+    def replaced(refused: dict[str, Exception]) -> tuple[World, Run]:
+        world = World(settings=Settings(trash_keep_s=1000.0))
+        world.tree.write("a", "old")
+        world.clean_run()
+        world.tree.write("a", "new")
+        world.broken.update(refused)
+        return world, world.clean_run()
+
+    call = next(one for one in replaced({})[1].changes if one.startswith("move .incoming/"))
+    world, run = replaced({call: Rejected("not here")})
+    assert (run.failed, world.cloud.files()["a"]) == (["a"], b"old")
+    world.tree.remove("a")
+    run = world.clean_run()
+    assert (run.exit, run.report.drifted, "a" in world.cloud.files()) == (0, [], False)
 
 
 def test_a_stop_lets_what_is_in_flight_finish_and_begins_nothing_more() -> None:
