@@ -97,6 +97,10 @@ class LocalTree(Protocol):
         `as_directory`, a directory is nothing."""
         ...
 
+    def is_file(self, path: str) -> bool:
+        """Whether a file is at the path now, and no link or the like."""
+        ...
+
     async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | None]:
         """Read these files, one after the other, and return the stat and checksum of each; None for one that could not
         be read, or not at rest."""

@@ -348,12 +348,14 @@ class Execution:
             raise NotBegun
 
     def _is_back(self, operation: Delete) -> bool:
-        """Whether something is there again; of what is in the way, whether it is again what the remote has."""
+        """Whether something is there again; of what is in the way, whether something else is there than what is to take
+        its place."""
         exists, path = self._job.tree.exists, operation.path
         if not operation.in_the_way:
             return exists(path, as_directory=self._job.policy.capabilities.directories)
-        is_file = exists(path, as_directory=False)
-        return is_file if operation.remote.kind == Kind.FILE else exists(path) and not is_file
+        if operation.remote.kind == Kind.FILE:
+            return exists(path, as_directory=False)
+        return exists(path) and not self._job.tree.is_file(path)
 
     def _keep(self, operation: Delete, stranger: RemoteEntry) -> None:
         """A directory that holds something the plan does not know: planned anew, it goes file by file."""

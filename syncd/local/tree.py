@@ -47,6 +47,7 @@ class Tree:
         self._left_out = tuple(left_out)
         self._reserved = [key_of(reserved)] if reserved else []
         self._follow = follow_symlinks
+        self._look = os.stat if follow_symlinks else os.lstat
         self._configured = self._rules = Filter(self._include, self._exclude)
         self._ignored = ""
         self._scanned: Identity | None = None
@@ -149,12 +150,18 @@ class Tree:
             return True
         return as_directory or not stat.S_ISDIR(mode)
 
+    def is_file(self, path: str) -> bool:
+        """See `ports.LocalTree`."""
+        try:
+            return stat.S_ISREG(self._look(self._place.path(key_of(path))).st_mode)
+        except OSError:
+            return False
+
     def _is_closed(self, path: str) -> bool:
         """Whether what is in the place of a directory above tells nothing of what is in that: a link, say."""
-        look = os.stat if self._follow else os.lstat
         for key in ancestors_of(key_of(path)):
             try:
-                mode = look(self._place.path(key)).st_mode
+                mode = self._look(self._place.path(key)).st_mode
             except FileNotFoundError:
                 return False
             except OSError:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from syncd.core.model import DeleteMode, MaxDelete, Operation, RemoteEntry, Status, Sync
+from syncd.core.model import DeleteMode, Kind, MaxDelete, Operation, RemoteEntry, Status, Sync
 from syncd.core.paths import key_of
 from syncd.engine.execute import STALE_AFTER_S
 from syncd.engine.job import Stop
@@ -181,6 +181,17 @@ def test_what_is_in_the_way_and_came_back_is_not_deleted() -> None:
     run = world.clean_run()
     assert (run.exit, run.changes) == (0, [])
     assert world.cloud.files() == world.tree.files()
+
+
+@pytest.mark.parametrize("kind", [Kind.SYMLINK, Kind.SPECIAL])
+def test_what_is_in_the_way_of_nothing_any_more_is_not_deleted(kind: Kind) -> None:
+    world = synced("d/a", "b")
+    world.tree.remove("d")
+    world.tree.write("d", "a file")
+    world.chaos.on["exists d"] = lambda: world.tree.put_special("d", kind)
+    run = world.clean_run()
+    assert (run.exit, run.changes) == (0, [])
+    assert "d/a" in world.cloud.files()
 
 
 def test_a_file_in_the_way_that_came_back_is_not_deleted() -> None:

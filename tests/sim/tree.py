@@ -167,6 +167,10 @@ class MemoryTree:
         node = self.nodes.get(path)
         return node is not None and (as_directory or node.kind != Kind.DIRECTORY)
 
+    def is_file(self, path: str) -> bool:
+        node = self.nodes.get(path)
+        return node is not None and node.kind == Kind.FILE
+
     async def fingerprints(self, entries: Sequence[LocalEntry]) -> list[Fingerprint | None]:
         return [await self._fingerprint(entry) for entry in entries]
 

@@ -244,6 +244,15 @@ def test_a_directory_is_nothing_where_only_files_are_asked_for(tmp_path: Path) -
     assert [tree.exists(path, as_directory=False) for path in ("d", "f")] == [False, True]
 
 
+def test_a_link_is_a_file_only_where_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    (tmp_path / "link").symlink_to("f")
+    asked = ("f", "link", "gone")
+    for follow_symlinks in (False, True):
+        tree = Tree(tmp_path, include=(), exclude=(), follow_symlinks=follow_symlinks, left_out=())
+        assert [tree.is_file(path) for path in asked] == [True, follow_symlinks, False]
+
+
 def test_rules_in_the_source_that_are_other_ones_than_at_the_last_scan_are_told(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     assert not tree.rules_changed()
