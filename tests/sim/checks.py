@@ -363,7 +363,8 @@ class Checks:
         if any(not one.owned for one in self._cloud.at(record.key)) and not self._takes_all:
             return False
         inside = self._cloud.below(record.key)
-        strangers = [one for one in inside if not one.owned or one.detached or one.renamed or self._is_frozen(one.path)]
+        strangers = [one for one in inside if not one.owned or one.detached or one.unproven or one.renamed]
+        strangers += [one for one in inside if self._is_frozen(one.path)]
         if record.renamed:
             return False  # made, and then not taken back because of a crash or a failure: nobody can know it
         if any(self._is_left_out(one) for one in strangers):
